@@ -1,0 +1,120 @@
+"""The README of a corpus: Hub metadata and a summary, filled from the tables."""
+
+from pathlib import Path
+
+import polars as pl
+
+from harness.schema import SIGNALS
+
+_CONFIGS = ("runs", "curves", "ood", "events", "signals")
+
+
+def card_text(folder: Path, *, name: str, rows: dict[str, int]) -> str:
+    """Return the card of the corpus whose tables lie in `folder`.
+
+    Args:
+        folder: Corpus folder with the table `runs` in place.
+        name: Name of the corpus.
+        rows: Row counts a table.
+    """
+    runs = pl.read_parquet(folder / "runs" / "*.parquet")
+    return "\n".join(
+        [
+            _front_matter(name, rows["runs"]),
+            f"# {name}\n",
+            _summary(runs),
+            "\n## Tables\n",
+            _markdown(["table", "rows"], [[k, f"{rows[k]:,}"] for k in _CONFIGS]),
+            "\n## Final accuracy\n",
+            _accuracies(runs),
+            "\n## Signals\n",
+            _markdown(
+                ["signal", "unit", "meaning"],
+                [[s.name, s.unit, s.meaning] for s in SIGNALS],
+            ),
+            _HOW_TO_READ,
+        ]
+    )
+
+
+def _front_matter(name: str, num_runs: int) -> str:
+    sizes = (("n<1K", 1000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000))
+    size = next((label for label, edge in sizes if num_runs < edge), "100K<n<1M")
+    lines = [
+        "---",
+        "license: cc-by-4.0",
+        f"pretty_name: {name}",
+        f"size_categories: [{size}]",
+        "task_categories: [tabular-regression, time-series-forecasting]",
+        "tags: [learning-curves, training-dynamics, benchmark]",
+        "configs:",
+    ]
+    for config in _CONFIGS:
+        lines.append(f"- config_name: {config}")
+        if config == "runs":
+            lines.append("  default: true")
+        lines.append("  data_files:")
+        lines.append(f"  - {{split: train, path: {config}/*.parquet}}")
+    return "\n".join([*lines, "---", ""])
+
+
+def _summary(runs: pl.DataFrame) -> str:
+    if runs.is_empty():
+        return "No run has finished yet."
+    status = dict(runs["status"].value_counts().rows())
+    counts = ", ".join(f"{n} {name}" for name, n in sorted(status.items()))
+    data = ", ".join(runs["dataset.name"].unique().sort())
+    models = ", ".join(runs["model.name"].unique().sort())
+    families = runs["family_id"].n_unique()
+    return (
+        f"{len(runs)} training runs ({counts}) in {families} families of equal "
+        f"configuration and different seed. Data: {data}. Models: {models}. Written "
+        "by runcast; every file is covered by the manifest `corpus.json`."
+    )
+
+
+def _accuracies(runs: pl.DataFrame) -> str:
+    done = runs.filter(pl.col("status") != "failed")
+    if done.is_empty() or "final.test_accuracy" not in done.columns:
+        return "Nothing to show."
+    grouped = (
+        done.group_by("optimizer.name", "schedule.name")
+        .agg(
+            pl.len().alias("runs"),
+            *(
+                getattr(pl.col("final.test_accuracy"), f)().alias(f)
+                for f in ("min", "median", "max")
+            ),
+        )
+        .sort("optimizer.name", "schedule.name")
+    )
+    body = [
+        [str(v) if not isinstance(v, float) else f"{v:.3f}" for v in row]
+        for row in grouped.rows()
+    ]
+    return _markdown(["optimizer", "schedule", "runs", "min", "median", "max"], body)
+
+
+def _markdown(header: list[str], body: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (header, *body)]
+    lines.insert(1, "|" + "---|" * len(header))
+    return "\n".join(lines)
+
+
+_HOW_TO_READ = """
+## How to read it
+
+```python
+from datasets import load_dataset
+
+runs = load_dataset("PATH_OR_REPO", "runs", split="train")
+```
+
+`runs` has a row a run: three ids (`run_id`; `trajectory_id`, the same with or without
+probes; `family_id`, the same for every seed), the flattened configuration, final
+scores as correct counts and n, and costs in seconds. `curves` has a row for each run,
+signal and segment of the run (0-4-10-20-30-50-100 % of the steps), with two lists,
+`steps` (updates completed; 0 is before the first) and `values`. Null means not
+measured; NaN means measured and not finite. A diverged run keeps its curve up to the
+first bad update and the accuracy of its last finite state; its final losses are null.
+"""

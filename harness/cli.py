@@ -1,0 +1,129 @@
+"""The command line. Imports what a command needs inside its function."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness import __version__
+from harness.errors import RuncastError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 75
+
+app = typer.Typer(
+    help="Train grids of runs, record what can be seen early, build run corpora.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Corpus folder.")]
+
+
+def main() -> None:
+    """Run the command line; a known error becomes one message and an exit code."""
+    try:
+        app()
+    except RuncastError as error:
+        _fail(str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        _fail("stopped; the same command again resumes", EXIT_INTERRUPTED)
+
+
+@app.command(
+    epilog="Example: harness generate --grid t4 --profile digits --out runs/t4"
+)
+def generate(
+    grid: Annotated[str, typer.Option(help="Grid: pilot, t1, t4, t8, t10, yours.")],
+    out: Annotated[Path, typer.Option(help="Corpus folder; resumed if it exists.")],
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="What the grid is run on: cifar10 (default on CUDA), digits, smoke."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes (default: cores).")
+    ] = None,
+    executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, or cuda:0,cuda:1 (default: best).")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Train only the first runs.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="RUNCAST_DATA_DIR", help="Local mirror of data sets."),
+    ] = None,
+    evals_per_epoch: Annotated[
+        int | None, typer.Option(min=1, max=20, help="Evaluations an epoch (4).")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print runs, time and disk; train nothing."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a grid and write a run corpus; the same command again resumes."""
+    from harness import command
+
+    with _usage():
+        request = command.Request(
+            grid=grid,
+            profile=profile,
+            folder=out,
+            jobs=jobs,
+            executor=executor,
+            device=device,
+            limit=limit,
+            data_dir=data_dir,
+            evals_per_epoch=evals_per_epoch,
+        )
+        prepared = command.prepare(request)
+    if dry_run:
+        report = command.dry_run(prepared)
+        _answer(report, command.dry_run_text(report), as_json)
+        return
+    result = command.run(prepared)
+    _answer(result, command.result_text(result), as_json)
+    if result["ending"] == "interrupted":
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if result["ending"] != "done" or result["failed"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@contextlib.contextmanager
+def _usage() -> Iterator[None]:
+    """Turn wrong names and values into a message and exit code 2."""
+    try:
+        yield
+    except KeyError as error:
+        _fail(str(error.args[0]), EXIT_USAGE)
+    except (ValueError, TypeError) as error:
+        _fail(str(error), EXIT_USAGE)
+
+
+def _answer(data: Any, text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(data, indent=1) if as_json else text)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"harness: {message}", err=True)
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print it.")] = False,
+) -> None:
+    """Exit codes: 0 done, 1 failed, 2 bad usage, 75 interrupted and resumable."""
+    if version:
+        typer.echo(f"runcast {__version__}")
+        raise typer.Exit

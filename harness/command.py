@@ -1,0 +1,259 @@
+"""What `harness generate` does, apart from parsing options and printing."""
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from harness.datasets import DataSet, Source
+from harness.datasets.source import find_source
+from harness.environment import allowed_cores
+from harness.errors import DataError
+from harness.estimate import estimate, seconds_for_shape
+from harness.executors.events import Outcome
+from harness.generate import (
+    Executor,
+    Job,
+    finish,
+    interruptible,
+    run_job,
+)
+from harness.generate import (
+    prepare as join,
+)
+from harness.plan import plan_grid
+from harness.profiles import Profile
+from harness.progress import Display, duration
+from harness.record import failed_ids, finished_ids
+from harness.registry import DATASETS, GRIDS, OOD_SETS, PROFILES
+from harness.spec import Part
+from harness.workbench import Workbench
+
+EXECUTORS: Final = ("local", "ray")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of `harness generate`; None means not given."""
+
+    grid: str
+    folder: Path
+    profile: str | None = None
+    jobs: int | None = None
+    executor: str = "local"
+    device: str | None = None
+    limit: int | None = None
+    data_dir: Path | None = None
+    evals_per_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked request: everything that can be wrong has been looked at."""
+
+    request: Request
+    job: Job
+    source: Source
+    devices: tuple[str, ...]
+    jobs: int
+
+
+def prepare(request: Request) -> Prepared:
+    """Check the request, choose device and profile, and plan; trains nothing.
+
+    Raises:
+        KeyError: A name is unknown.
+        ValueError: A value is out of range, or no profile fits this machine.
+        DataError: The profile's data set is not at hand.
+    """
+    if request.executor not in EXECUTORS:
+        raise ValueError(
+            f"no executor is called {request.executor!r} (known: local, ray)"
+        )
+    devices = _devices(request.device)
+    source = find_source(request.data_dir)
+    GRIDS.get(request.grid)  # an unknown grid is told before anything is timed
+    profile = _profile(request, devices)
+    profile = _with_offered(profile, source)
+    if request.evals_per_epoch is not None:
+        recording = dataclasses.replace(
+            profile.recording, evals_per_epoch=request.evals_per_epoch
+        )
+        profile = dataclasses.replace(profile, recording=recording)
+    plan = plan_grid(request.grid, profile, limit=request.limit)
+    on_cpu = devices == ("cpu",)
+    jobs = request.jobs or (allowed_cores() if on_cpu else len(devices))
+    return Prepared(request, join(request.folder, plan), source, devices, jobs)
+
+
+def dry_run(prepared: Prepared) -> dict[str, Any]:
+    """Return what would be done: counts, with time and disk from timed steps."""
+    job = prepared.job
+    cohorts = list(job.pending_cohorts().values())
+    bench = Workbench(prepared.source, torch.device(prepared.devices[0]))
+    if bench.device.type == "cpu":
+        torch.set_num_threads(1)
+    cost = estimate(cohorts, bench)
+    shared = [run for run in job.plan.runs if len(run.grids) > 1]
+    return {
+        "runs": len(job.plan.runs),
+        "finished": len(job.plan.runs) - len(job.pending),
+        "shared_with_other_grids": _shared_with_grids(prepared),
+        "shared_in_folder": len(shared),
+        "cohorts": len(cohorts),
+        "workers": prepared.jobs,
+        "devices": list(prepared.devices),
+        "seconds": cost.seconds / max(1, min(prepared.jobs, len(cohorts))),
+        "bytes": cost.bytes,
+        "first_ids": [run.run_id for run in job.plan.runs[:5]],
+    }
+
+
+def dry_run_text(report: dict[str, Any]) -> str:
+    """Return the report of `dry_run` as text."""
+    others = ", ".join(
+        f"{count} with {grid}"
+        for grid, count in report["shared_with_other_grids"].items()
+    )
+    return "\n".join(
+        [
+            f"{report['runs']} runs, {report['finished']} of them finished in the "
+            f"folder, {report['shared_in_folder']} planned there by another grid too",
+            f"shared with other grids on this profile: {others or 'none'}",
+            f"{report['cohorts']} cohorts to train with {report['workers']} worker(s) "
+            f"on {', '.join(report['devices'])}",
+            f"about {duration(report['seconds'])} and {report['bytes'] / 1e6:.0f} MB "
+            "on disk",
+            "first runs: " + " ".join(report["first_ids"]),
+        ]
+    )
+
+
+def run(prepared: Prepared) -> dict[str, Any]:
+    """Train what is missing, build the tables and return a summary."""
+    job, folder = prepared.job, prepared.request.folder
+    pending = job.pending
+    with Display(len(pending)) as display, interruptible() as interrupted:
+        display.say(
+            f"{len(job.plan.runs)} runs, {len(job.plan.runs) - len(pending)} finished "
+            f"before; {prepared.jobs} worker(s) on {', '.join(prepared.devices)}"
+        )
+        outcome = run_job(
+            job, _executor(prepared), on_event=display.show, interrupted=interrupted
+        )
+    finished = finished_ids(folder / "shards")
+    failed = failed_ids(folder / "shards")
+    left = [run for run in job.plan.runs if run.run_id not in finished]
+    result: dict[str, Any] = {
+        "folder": str(folder),
+        "ending": outcome.value,
+        "runs": len(job.plan.runs),
+        "finished": len(job.plan.runs) - len(left),
+        "failed": sum(run.run_id in failed for run in left),
+    }
+    if outcome is Outcome.DONE and not left:
+        result["rows"] = finish(folder)["rows"]
+    return result
+
+
+def result_text(result: dict[str, Any]) -> str:
+    """Return the summary of `run` as text."""
+    text = (
+        f"{result['finished']} of {result['runs']} runs finished in {result['folder']}"
+    )
+    if "rows" in result:
+        rows = ", ".join(f"{count:,} {name}" for name, count in result["rows"].items())
+        return f"{text}\ncorpus: {rows} (rows)"
+    if result["ending"] == "interrupted":
+        return f"{text}; interrupted: the same command again resumes"
+    if result["ending"] == "no-space":
+        return f"{text}; stopped, a file could not be written: the same command resumes"
+    return (
+        f"{text}, {result['failed']} failed: `harness status {result['folder']}` tells "
+        "why, the same command tries again"
+    )
+
+
+def _executor(prepared: Prepared) -> Executor:
+    folder, source = prepared.request.folder, prepared.source
+    if prepared.request.executor == "ray":
+        from harness.executors.ray import RayExecutor
+
+        return RayExecutor(folder, source, prepared.devices, prepared.jobs)
+    from harness.executors.local import LocalExecutor
+
+    return LocalExecutor(folder, source, prepared.devices, prepared.jobs)
+
+
+def _devices(text: str | None) -> tuple[str, ...]:
+    """Return the devices to use, each checked to exist."""
+    if text is None:
+        return ("cuda",) if torch.cuda.is_available() else ("cpu",)
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        try:
+            kind = torch.device(name).type
+        except RuntimeError as error:
+            raise ValueError(f"device {name!r} is not known to torch") from error
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                f"device {name!r} is not there: torch sees no CUDA device "
+                "(`harness doctor` tells more; --device cpu uses the processor)"
+            )
+    return names
+
+
+def _profile(request: Request, devices: tuple[str, ...]) -> Profile:
+    """Return the profile asked for, or the one for this machine."""
+    if request.profile is not None:
+        chosen: Profile = PROFILES.get(request.profile)()
+        return chosen
+    large: Profile = PROFILES.get("cifar10")()
+    if devices != ("cpu",):
+        sys.stderr.write("profile: cifar10 (a CUDA device is there)\n")
+        return large
+    plan = plan_grid(request.grid, large, limit=request.limit)
+    days = duration(seconds_for_shape(plan))
+    raise ValueError(
+        f"without a CUDA device the profile cifar10 would take about {days} on one "
+        f"core for these {len(plan.runs)} runs; --profile digits trains the same grid "
+        "on small networks in minutes, --profile cifar10 insists"
+    )
+
+
+def _with_offered(profile: Profile, source: Source) -> Profile:
+    """Add the offered out-of-distribution sets whose data are at hand."""
+    if not profile.offered:
+        return profile
+    part = profile.dataset.resolve(DATASETS)
+    dataset: DataSet = DATASETS.get(part.name)(source, **part.params)
+    extra = []
+    for name in profile.offered:
+        try:
+            OOD_SETS.get(name)(source, dataset, torch.device("cpu"))
+        except DataError as error:
+            sys.stderr.write(f"left out: {name}: {error}\n")
+        else:
+            extra.append(Part(name))
+    recording = profile.recording
+    recording = dataclasses.replace(recording, ood=(*recording.ood, *extra))
+    return dataclasses.replace(profile, recording=recording)
+
+
+def _shared_with_grids(prepared: Prepared) -> dict[str, int]:
+    """Return how many of the runs each other registered grid contains too."""
+    label = prepared.job.plan.runs[0].grids
+    name = prepared.request.profile or "cifar10"
+    profile = _with_offered(PROFILES.get(name)(), prepared.source)
+    if profile.max_runs is not None:
+        return {}
+    ids = {run.run_id for run in prepared.job.plan.runs}
+    counts = {
+        grid: len(ids & {run.run_id for run in plan_grid(grid, profile).runs})
+        for grid in GRIDS.names()
+        if f"{grid}/{profile.name}" not in label
+    }
+    return {grid: count for grid, count in counts.items() if count}

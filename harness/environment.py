@@ -1,0 +1,52 @@
+"""What the numbers of a run depend on beside its configuration."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness import __version__
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Return versions, device, threads and code commit for a run record."""
+    return {
+        "runcast": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": _device_name(device),
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+    }
+
+
+def allowed_cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return device.type
+
+
+@cache
+def _commit() -> str | None:
+    """Return the commit of a source checkout, "-dirty" appended; None elsewhere."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,25 @@
+"""Exceptions worth catching, drawn as a tree.
+
+RuncastError
+|-- DataError      a data set is missing, incomplete or not what it claims to be
+|-- CorpusError    a corpus or a shard is incomplete, changed or contradictory
+`-- StorageError   a file could not be written (disk full, read-only, quota)
+
+Wrong arguments raise ValueError, KeyError or TypeError, as everywhere in Python.
+"""
+
+
+class RuncastError(Exception):
+    """Base class of everything below."""
+
+
+class DataError(RuncastError):
+    """A data set is missing, incomplete or not what it claims to be."""
+
+
+class CorpusError(RuncastError):
+    """A corpus or a shard is incomplete, changed or contradictory."""
+
+
+class StorageError(RuncastError):
+    """A file could not be written: disk full, read-only, quota."""

@@ -1,0 +1,65 @@
+"""The worker process of the local executor: JSON lines in, JSON lines out.
+
+Started as `python -m harness.executors.process FOLDER DEVICE`. A line
+`{"cohort": ID}` starts work, `{"stop": true}` or the end of the input asks to stop at
+the next end of an epoch.
+"""
+
+import dataclasses
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any, TextIO
+
+from harness.datasets.source import find_source
+
+
+def main() -> None:
+    """Serve cohorts until told to stop."""
+    import torch
+
+    from harness.executors.work import CohortWorker
+
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # prints must not break the lines
+    folder, device = Path(sys.argv[1]), torch.device(sys.argv[2])
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    stop = threading.Event()
+    threading.Thread(
+        target=_listen, args=(sys.stdin, orders, stop), daemon=True
+    ).start()
+    worker = CohortWorker(folder, find_source(), device)
+    _say(answers, {"ready": True})
+    while (cohort := orders.get()) is not None and not stop.is_set():
+        report = worker.work(
+            cohort,
+            progress=lambda share: _say(answers, {"progress": share}),
+            interrupted=stop.is_set,
+        )
+        _say(answers, dataclasses.asdict(report))
+
+
+def _listen(
+    lines: TextIO, orders: "queue.SimpleQueue[str | None]", stop: threading.Event
+) -> None:
+    """Turn input lines into orders; the driver's end is an order to stop."""
+    for line in lines:
+        message = json.loads(line)
+        if message.get("stop"):
+            break
+        orders.put(message["cohort"])
+    stop.set()
+    orders.put(None)
+
+
+def _say(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Batches for a cohort, from arrays that stay on the device for the whole grid.
+
+Order and augmentation of an epoch are drawn from (seed, epoch) alone. Runs with equal
+seed and augmentation see the same images, so a cohort prepares each such stream once.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.datasets import DataSet, Split
+from harness.registry import AUGMENTATIONS
+from harness.seeds import stream
+from harness.spec import Part, RunConfig
+
+CHUNK = 4096
+"""Images augmented and normalised in one go; more only when a batch is larger."""
+
+
+class DeviceSplit:
+    """A split on the device: raw inputs and labels."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self.inputs = torch.from_numpy(split.inputs).to(device)
+        self.labels = torch.from_numpy(split.labels).to(device)
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.labels)
+
+
+class DeviceData:
+    """A data set on the device with the normalisation of its training inputs."""
+
+    def __init__(self, dataset: DataSet, device: torch.device) -> None:
+        self.name = dataset.name
+        self.fingerprint = dataset.fingerprint
+        self.in_shape = dataset.in_shape
+        self.num_classes = dataset.num_classes
+        self.train = DeviceSplit(dataset.train, device)
+        self.validation = DeviceSplit(dataset.validation, device)
+        self.test = DeviceSplit(dataset.test, device)
+        axes = (0, *range(2, dataset.train.inputs.ndim))
+        mean = dataset.train.inputs.mean(axis=axes, dtype=np.float64)
+        std = dataset.train.inputs.std(axis=axes, dtype=np.float64)
+        shape = (-1, *(1 for _ in self.in_shape[1:]))
+        self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(shape)
+        self._rstd = torch.tensor(1 / np.maximum(std, 1e-8), dtype=torch.float32)
+        self._rstd = self._rstd.to(device).view(shape)
+
+    def normalise(self, inputs: Tensor) -> Tensor:
+        """Return float32 inputs with zero mean and unit variance a channel."""
+        return (inputs.float() - self._mean) * self._rstd
+
+
+class DeviceCell(NamedTuple):
+    """One cell of an out-of-distribution set, ready to be loaded onto the device."""
+
+    set_name: str
+    corruption: str
+    severity: int
+    load: Callable[[], DeviceSplit]
+
+
+class Feed:
+    """Training batches of a cohort, `[S, B, ...]`."""
+
+    def __init__(self, data: DeviceData, cohort: Sequence[RunConfig]) -> None:
+        self._data = data
+        self._batch_size = cohort[0].batch_size
+        keys = [(config.seed, config.augmentation) for config in cohort]
+        self._streams = list(dict.fromkeys(keys))
+        self._augment = [_augmentation(part) for _, part in self._streams]
+        device = data.train.labels.device
+        self._of_run = torch.tensor([self._streams.index(k) for k in keys]).to(device)
+        self._identity = len(keys) == len(self._streams)
+        self.steps_per_epoch = len(data.train) // self._batch_size
+        if self.steps_per_epoch == 0:
+            raise ValueError(
+                f"batch_size {self._batch_size} is larger than the "
+                f"{len(data.train)} training examples of {data.name!r}"
+            )
+        self._chunk_steps = max(1, CHUNK // self._batch_size)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw order and augmentation of `epoch` (0-based) for every stream."""
+        n, device = len(self._data.train), self._data.train.labels.device
+        orders, self._uniforms = [], []
+        for (seed, _), augment in zip(self._streams, self._augment, strict=True):
+            orders.append(stream(seed, "order", epoch).permutation(n))
+            numbers = stream(seed, "augment", epoch).random(
+                (n, augment.num_uniforms), dtype=np.float32
+            )
+            self._uniforms.append(torch.from_numpy(numbers).to(device))
+        self._orders = torch.from_numpy(np.stack(orders)).to(device)
+
+    def batch(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return inputs `[S, B, ...]` and labels `[S, B]` of step `index` of the epoch.
+
+        Steps of an epoch are asked for in ascending order, from any first one.
+        """
+        first = index - index % self._chunk_steps
+        if index == first:
+            self._load_chunk(first)
+        start = (index - first) * self._batch_size
+        window = slice(start, start + self._batch_size)
+        inputs, labels = self._inputs[:, window], self._labels[:, window]
+        if self._identity:
+            return inputs, labels
+        return inputs[self._of_run], labels[self._of_run]
+
+    def _load_chunk(self, first: int) -> None:
+        """Augment and normalise the images of `_chunk_steps` steps, a stream a row."""
+        start = first * self._batch_size
+        orders = self._orders[:, start : start + self._chunk_steps * self._batch_size]
+        rows = []
+        for order, uniforms, augment in zip(
+            orders, self._uniforms, self._augment, strict=True
+        ):
+            images = augment(self._data.train.inputs[order], uniforms[order])
+            rows.append(self._data.normalise(images))
+        self._inputs = torch.stack(rows)
+        self._labels = self._data.train.labels[orders]
+
+
+def _augmentation(part: Part) -> Any:
+    return AUGMENTATIONS.get(part.name)(**part.params)

@@ -1,0 +1,1 @@
+"""Out-of-distribution sets: corrupted and naturally shifted test images."""

@@ -1,0 +1,120 @@
+"""From a trained cohort to records: final scores, curves, costs and divergence."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from harness.evaluate import expected_calibration_error, score
+from harness.feed import DeviceCell, DeviceData, DeviceSplit
+from harness.record import Curve, Event, OodResult, RunRecord
+from harness.spec import RunConfig
+from harness.state import CohortState
+
+Final = dict[str, float | int | None]
+
+
+def final_scores(state: CohortState, data: DeviceData, subset: Tensor) -> list[Final]:
+    """Return each run's correct counts, n, losses and test calibration error."""
+    columns: dict[str, Any] = {}
+    sets: list[tuple[str, DeviceSplit, Tensor | None]] = [
+        ("test", data.test, None),
+        ("validation", data.validation, None),
+        ("train", data.train, subset),
+    ]
+    for name, split, indices in sets:
+        scores = score(state.net, data, split, indices)
+        n = len(split) if indices is None else len(indices)
+        columns[f"{name}_correct"] = scores.correct.tolist()
+        columns[f"{name}_n"] = [n] * len(state.net)
+        columns[f"{name}_loss"] = scores.loss.tolist()
+    calibration = expected_calibration_error(state.net, data, data.test)
+    columns["test_ece"] = calibration.tolist()
+    return [{k: v[s] for k, v in columns.items()} for s in range(len(state.net))]
+
+
+def ood_scores(
+    state: CohortState, data: DeviceData, cells: Sequence[DeviceCell]
+) -> list[tuple[OodResult, ...]]:
+    """Return each run's score on every out-of-distribution cell."""
+    runs: list[list[OodResult]] = [[] for _ in range(len(state.net))]
+    for cell in cells:
+        split = cell.load()
+        scores = score(state.net, data, split)
+        pairs = zip(scores.correct.tolist(), scores.loss.tolist(), strict=True)
+        for run, (correct, loss) in zip(runs, pairs, strict=True):
+            result = OodResult(
+                cell.set_name, cell.corruption, cell.severity, correct, len(split), loss
+            )
+            run.append(result)
+    return [tuple(run) for run in runs]
+
+
+def records_of(
+    cohort: Sequence[RunConfig],
+    state: CohortState,
+    finals: Sequence[Final],
+    cells: Sequence[tuple[OodResult, ...]],
+    rates: npt.NDArray[np.float64],
+    *,
+    num_steps: int,
+    environment: Mapping[str, Any],
+) -> list[RunRecord]:
+    """Assemble one record a run.
+
+    Args:
+        cohort: The configurations.
+        state: The trained cohort.
+        finals: `final_scores`.
+        cells: `ood_scores`.
+        rates: Learning rate in force at every update, `[S, num_steps]`.
+        num_steps: Planned updates.
+        environment: Versions, device, threads and data fingerprint.
+    """
+    bad_steps = state.first_bad.tolist()
+    last_steps = [min(bad, num_steps) for bad in bad_steps]
+    by_step, by_eval = (
+        state.by_step.curves(last_steps),
+        state.by_eval.curves(last_steps),
+    )
+    seconds = state.clock.seconds()
+    costs = {f"{k}_s": v / len(cohort) for k, v in sorted(seconds.items())}
+    records = []
+    for s, run in enumerate(cohort):
+        diverged = bad_steps[s] <= num_steps
+        steps = by_step[s]["train_loss"].steps
+        lr = Curve(steps, rates[s, : len(steps)].astype(np.float32))
+        final, ood = finals[s], cells[s]
+        if diverged:  # its loss would be that of an arbitrary state: not measured
+            final = {k: None if k.endswith("_loss") else v for k, v in final.items()}
+            ood = tuple(cell._replace(loss=None) for cell in ood)
+        record = RunRecord(
+            config=run,
+            status="diverged" if diverged else "completed",
+            num_steps=num_steps,
+            steps_per_epoch=num_steps // run.epochs,
+            curves={**by_step[s], **by_eval[s], "lr": lr},
+            events=(_divergence(bad_steps[s], by_step[s]),) if diverged else (),
+            final=final,
+            ood=ood,
+            costs=costs,
+            environment=dict(environment) | {"packing": len(cohort)},
+            diverged_step=bad_steps[s] if diverged else None,
+        )
+        records.append(record)
+    return records
+
+
+def _divergence(step: int, curves: Mapping[str, Curve]) -> Event:
+    """Describe what was wrong at the first bad update."""
+    loss, norm = (float(curves[k].values[-1]) for k in ("train_loss", "grad_norm"))
+    if not np.isfinite(loss):
+        reason = "loss not finite"
+    elif not np.isfinite(norm):
+        reason = "gradient not finite"
+    else:
+        reason = "loss above ten times chance for 200 updates"
+    detail = {"reason": reason, "train_loss": str(loss), "grad_norm": str(norm)}
+    return Event(step, "diverged", detail)

@@ -1,0 +1,162 @@
+"""Profiles: what a grid is run on. A grid says which factors cross, a profile the rest.
+
+Base settings follow the plan: SGD with Nesterov momentum at a learning rate of 0.1 for
+128 images, linear in the batch size; AdamW and Lion at fixed learning rates.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from harness.registry import PROFILES
+from harness.spec import Part, Recording, RunConfig
+
+REFERENCE_BATCH = 128
+"""Batch size, in a grid's own units, at which SGD's base learning rate holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Data, model and base settings under a grid's factors."""
+
+    name: str
+    """Registered name."""
+    dataset: Part
+    """Data set of every run."""
+    model: Part
+    """Model of every run."""
+    epochs: int
+    """Passes over the training set."""
+    optimizers: dict[str, Part]
+    """Optimizers with their base learning rates, by the grid's level name."""
+    augmentations: dict[str, Part]
+    """Augmentations by the grid's level name: "std" and "randaugment"."""
+    recording: Recording
+    """Evaluation cadence and out-of-distribution sets."""
+    precision: str = "float32"
+    """Arithmetic of forward and backward passes."""
+    batch_divisor: int = 1
+    """Divides the grid's batch sizes: a small data set takes small batches."""
+    warmup_epochs: float = 1.0
+    """Linear warm-up of every schedule."""
+    resolutions: tuple[int, int, int] = (32, 48, 64)
+    """Levels of the factor resolution, in pixels."""
+    resolution_dataset: Part | None = None
+    """Data set of grids that vary the resolution, where it is another one."""
+    max_runs: int | None = None
+    """Keep only this many runs of a grid, spread over its first seed."""
+    offered: tuple[str, ...] = field(default=())
+    """Out-of-distribution sets added where their data are at hand."""
+
+    def run(
+        self,
+        *,
+        optimizer: str = "sgd",
+        lr_mult: float = 1.0,
+        schedule: str = "cosine",
+        batch_size: int = REFERENCE_BATCH,
+        augmentation: str = "std",
+        resolution: int | None = None,
+        width: float | None = None,
+        seed: int = 0,
+    ) -> RunConfig:
+        """Return the run at these levels of a grid's factors."""
+        base = self.optimizers[optimizer]
+        per_batch = batch_size / REFERENCE_BATCH if optimizer == "sgd" else 1.0
+        rate = base.params["lr"] * lr_mult * per_batch
+        dataset, model = self.dataset, self.model
+        if resolution is not None:
+            dataset = self.resolution_dataset or dataset
+            dataset = dataset.with_params(resolution=resolution)
+        if width is not None:
+            model = model.with_params(width=width)
+        return RunConfig(
+            dataset=dataset,
+            model=model,
+            # 12 digits: the same product in another order is the same rate
+            optimizer=base.with_params(lr=float(f"{rate:.12g}")),
+            schedule=Part(schedule, {"warmup_epochs": self.warmup_epochs}),
+            batch_size=max(1, batch_size // self.batch_divisor),
+            epochs=self.epochs,
+            seed=seed,
+            augmentation=self.augmentations[augmentation],
+            precision=self.precision,
+            recording=self.recording,
+        )
+
+
+CIFAR_OPTIMIZERS = {
+    "sgd": Part("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "l2": 5e-4}),
+    "adamw": Part("adamw", {"lr": 1e-3, "weight_decay": 5e-2}),
+    "lion": Part("lion", {"lr": 1e-4, "weight_decay": 0.5}),
+}
+
+
+@PROFILES.register("cifar10")
+def cifar10() -> Profile:
+    """ResNet-18 on CIFAR-10, 50 epochs in bfloat16: the plan's setting, for a GPU."""
+    return Profile(
+        name="cifar10",
+        dataset=Part("cifar10"),
+        model=Part("resnet18"),
+        epochs=50,
+        optimizers=CIFAR_OPTIMIZERS,
+        augmentations={"std": Part("crop_flip"), "randaugment": Part("randaugment")},
+        recording=Recording(ood=(Part("corrupted"),)),
+        precision="bfloat16",
+        resolution_dataset=Part("tiny-imagenet"),
+        offered=("cifar10.1-v6", "cinic10"),
+    )
+
+
+@PROFILES.register("cifar10-jpeg")
+def cifar10_jpeg() -> Profile:
+    """The plan's setting on the JPEG re-encoding of CIFAR-10, from a local mirror."""
+    return dataclasses.replace(
+        cifar10(),
+        name="cifar10-jpeg",
+        dataset=Part("cifar10-jpeg"),
+        resolution_dataset=None,
+        offered=(),
+    )
+
+
+@PROFILES.register("digits")
+def digits() -> Profile:
+    """Small convolutional networks on scikit-learn's digits: minutes on a laptop."""
+    shifts = {"pad": 1, "flip": False}  # a mirrored digit is another sign
+    return Profile(
+        name="digits",
+        dataset=Part("digits"),
+        model=Part("patchnet"),
+        epochs=40,
+        optimizers={
+            "sgd": Part("sgd", {"lr": 0.1, "momentum": 0.9, "l2": 5e-4}),
+            "adamw": Part("adamw", {"lr": 3e-3, "weight_decay": 5e-2}),
+            "lion": Part("lion", {"lr": 3e-4, "weight_decay": 0.5}),
+        },
+        augmentations={
+            "std": Part("crop_flip", shifts),
+            "randaugment": Part("randaugment", shifts),
+        },
+        recording=Recording(train_subset=256, ood=(Part("corrupted"),)),
+        batch_divisor=4,
+        resolutions=(4, 6, 8),
+        offered=("mnist-8",),
+    )
+
+
+@PROFILES.register("smoke")
+def smoke() -> Profile:
+    """Two runs of two epochs on few digits: seconds, to see that all works."""
+    return dataclasses.replace(
+        digits(),
+        name="smoke",
+        dataset=Part("digits", {"train_size": 128, "validation_size": 64}),
+        epochs=2,
+        recording=Recording(
+            train_subset=64,
+            ood=(Part("corrupted", {"num_images": 64, "severities": (1, 5)}),),
+        ),
+        max_runs=2,
+        offered=(),
+    )

@@ -1,0 +1,100 @@
+"""Progress of a grid: a live bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from harness.executors.events import Event
+from harness.generate import Progress as GridProgress
+
+LINE_EVERY_S: Final = 15.0
+
+
+class Display:
+    """Shows events on standard error; a context manager."""
+
+    def __init__(self, num_runs: int) -> None:
+        self._num_runs = num_runs
+        self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f}%  {task.fields[left]}"),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task("starting", total=1.0, left="")
+
+    def __enter__(self) -> Self:
+        """Start the live display."""
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the last state on the screen."""
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, event: Event, progress: GridProgress) -> None:
+        """Show the state after an event."""
+        done = sum(progress.counts.values())
+        text = f"{done}/{self._num_runs} runs"
+        left = duration(progress.seconds_left)
+        for status in ("diverged", "failed"):
+            if progress.counts.get(status):
+                text += f", {progress.counts[status]} {status}"
+        if event.kind in ("retried", "failed", "no-space"):
+            self.say(f"{event.kind}: cohort {event.cohort}: {_last_line(event.error)}")
+        if self._bar:
+            self._bar.update(
+                self._task,
+                completed=progress.share,
+                description=text,
+                left=f"{left} left",
+            )
+        elif time.monotonic() - self._last_line > LINE_EVERY_S or progress.share == 1:
+            self._last_line = time.monotonic()
+            self.say(f"{text}, {progress.share:.0%}, {left} left")
+
+    def say(self, text: str) -> None:
+        """Print a line without breaking the bar."""
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span in the two largest units that matter.
+
+    Example:
+        >>> duration(3725)
+        '1 h 2 min'
+    """
+    if seconds is None:
+        return "?"
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes:.0f} min"
+    if hours < 48:
+        return f"{int(hours)} h {int(minutes) % 60} min"
+    return f"{days:.1f} days"
+
+
+def _last_line(error: str) -> str:
+    lines = error.strip().splitlines()
+    return lines[-1] if lines else "no message"

@@ -1,0 +1,152 @@
+"""Everything that changes while a cohort trains, and how it is kept and restored."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.clock import Clock
+from harness.cohort import CohortNet
+from harness.curves import CurveBuffer, evaluation_steps
+from harness.feed import DeviceData
+from harness.registry import OPTIMIZERS
+from harness.spec import Part, RunConfig
+
+HIGH_LOSS_STEPS = 200
+"""Updates in a row with a loss above ten times chance that count as divergence."""
+
+
+class CohortState:
+    """Networks, optimizer, curves and health of S runs.
+
+    Attributes:
+        step: Updates completed.
+        alive: bool `[S]`, false from a run's first bad update on.
+        first_bad: int64 `[S]`, that update (1-based), num_steps + 1 while there is
+            none.
+    """
+
+    def __init__(
+        self, cohort: Sequence[RunConfig], data: DeviceData, num_steps: int
+    ) -> None:
+        config, device = cohort[0], data.train.labels.device
+        self._ids = [run.run_id for run in cohort]
+        self.device = device
+        self.clock = Clock(device)
+        self.net = CohortNet(
+            config.model,
+            [run.seed for run in cohort],
+            data.in_shape,
+            data.num_classes,
+            device=device,
+            precision=config.precision,
+        )
+        columns = hyper_columns([run.optimizer for run in cohort], device)
+        self.optimizer = OPTIMIZERS.get(config.optimizer.name)(
+            self.net.params, **columns
+        )
+        spe = num_steps // config.epochs
+        eval_at = evaluation_steps(spe, config.recording.evals_per_epoch, num_steps)
+        self.eval_index = {step: i for i, step in enumerate(eval_at)}
+        smoothed = any(r.objective.params.get("label_smoothing") for r in cohort)
+        step_signals = ["train_loss", "grad_norm", *(["train_ce"] if smoothed else [])]
+        eval_signals = [
+            "val_loss",
+            "val_accuracy",
+            "train_loss_eval",
+            "train_accuracy_eval",
+        ]
+        every = range(1, num_steps + 1)
+        self.by_step = CurveBuffer(step_signals, every, len(cohort), device)
+        self.by_eval = CurveBuffer(eval_signals, eval_at, len(cohort), device)
+        self.step = 0
+        self.alive = torch.ones(len(cohort), dtype=torch.bool, device=device)
+        self.first_bad = torch.full((len(cohort),), num_steps + 1, device=device)
+        self._high = torch.zeros(len(cohort), dtype=torch.int64, device=device)
+
+    def judge(self, loss: Tensor, norm: Tensor, ceiling: float) -> Tensor:
+        """Update `alive` from this update's loss and gradient norm, `[S]` each.
+
+        A run is bad from the first loss or gradient that is not finite, or after
+        `HIGH_LOSS_STEPS` losses in a row above `ceiling`.
+        """
+        self._high = torch.where(loss > ceiling, self._high + 1, 0)
+        good = torch.isfinite(loss + norm) & (self._high < HIGH_LOSS_STEPS)
+        self.first_bad = torch.where(self.alive & ~good, self.step + 1, self.first_bad)
+        self.alive = self.alive & good
+        return self.alive
+
+    def to_save(self) -> dict[str, Any]:
+        """Return tensors with runs as rows, and plain values, for a checkpoint."""
+        return {
+            "ids": self._ids,
+            "step": self.step,
+            "seconds": self.clock.seconds(),
+            "rows": {
+                "params": {"": self.net.params},
+                "buffers": self.net.buffers(),
+                "optimizer": self.optimizer.state(),
+                "by_step": self.by_step.state(),
+                "by_eval": self.by_eval.state(),
+                "health": {
+                    "alive": self.alive,
+                    "first_bad": self.first_bad,
+                    "high": self._high,
+                },
+            },
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Continue from `to_save`, which may hold more runs than this cohort.
+
+        Raises:
+            ValueError: A run of this cohort is not in the saved state.
+        """
+        missing = [i for i in self._ids if i not in saved["ids"]]
+        if missing:
+            raise ValueError(f"the checkpoint does not hold {', '.join(missing)}")
+        index = [saved["ids"].index(i) for i in self._ids]
+        rows = {
+            group: {k: _take(v, index).to(self.device) for k, v in tensors.items()}
+            for group, tensors in saved["rows"].items()
+        }
+        self.step = saved["step"]
+        self.clock.load(saved["seconds"])
+        self.net.params.copy_(rows["params"][""])
+        self.net.load_buffers(rows["buffers"])
+        self.optimizer.load_state(rows["optimizer"])
+        self.by_step.load_state(rows["by_step"])
+        self.by_eval.load_state(rows["by_eval"])
+        self.alive = rows["health"]["alive"]
+        self.first_bad = rows["health"]["first_bad"]
+        self._high = rows["health"]["high"]
+
+
+def hyper_columns(parts: Sequence[Part], device: torch.device) -> dict[str, Any]:
+    """Return each argument of the runs' parts: a value, or `[S, 1]` where they differ.
+
+    Raises:
+        ValueError: Runs differ in an argument that is not a number.
+    """
+    columns: dict[str, Any] = {}
+    for name, first in parts[0].params.items():
+        values = [part.params[name] for part in parts]
+        if all(value == first for value in values):
+            columns[name] = first
+        elif any(
+            isinstance(v, bool) or not isinstance(v, (int, float)) for v in values
+        ):
+            raise ValueError(
+                f"{parts[0].name}.{name} differs within a cohort and is not a number: "
+                f"{sorted(set(map(str, values)))}"
+            )
+        else:
+            column = torch.tensor(values, dtype=torch.float32, device=device)
+            columns[name] = column[:, None]
+    return columns
+
+
+def _take(value: Tensor, index: list[int]) -> Tensor:
+    """Select runs; a tensor without a run axis (a step count) is kept whole."""
+    return value[index] if value.ndim else value

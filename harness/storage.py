@@ -1,0 +1,151 @@
+"""Files that are absent or whole: every write of the harness goes through here.
+
+Recipe: unique temporary name in the same folder, write, fsync, atomic rename (or hard
+link, where the first writer must win), fsync of the folder.
+"""
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import CorpusError, StorageError
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Names that a crash may leave behind; never read, swept at the next start."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that becomes `path` atomically, or leaves no trace.
+
+    Raises:
+        StorageError: The file could not be written; names path and cause.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        _discard(temporary)
+
+
+@contextlib.contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """Like `replacing`, but an existing `path` stays: the first writer wins.
+
+    Raises:
+        StorageError: The file could not be written; names path and cause.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        _discard(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_parquet(
+    path: Path, table: pa.Table, row_groups: list[pa.Table] | None = None
+) -> None:
+    """Write a table with page checksums, page index and zstd; not atomic by itself.
+
+    Args:
+        path: Where to write.
+        table: The rows; gives the schema.
+        row_groups: The same rows cut into row groups, so that a reader can skip some.
+    """
+    with pq.ParquetWriter(
+        path,
+        table.schema,
+        compression="zstd",
+        write_page_checksum=True,
+        write_page_index=True,
+        use_content_defined_chunking=True,
+    ) as writer:
+        for group in row_groups if row_groups is not None else [table]:
+            writer.write_table(group, row_group_size=max(1, len(group)))
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file for verified reading.
+
+    Raises:
+        CorpusError: The file is not readable Parquet.
+    """
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise CorpusError(f"{path} is not readable Parquet: {error}") from error
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a whole Parquet file, checking every page against its checksum.
+
+    Raises:
+        CorpusError: The file is damaged.
+    """
+    with open_parquet(path) as file:
+        try:
+            return file.read(columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise CorpusError(f"{path} is damaged: {error}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep(folder: Path) -> None:
+    """Remove temporary files that a crash left in `folder`."""
+    for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        _discard(left)
+
+
+def _discard(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    free = "unknown"
+    with contextlib.suppress(OSError):
+        stat = os.statvfs(path.parent)
+        free = f"{stat.f_bavail * stat.f_frsize:,}"
+    return StorageError(
+        f"cannot write {path}: {error.strerror or error} ({free} bytes free); finished "
+        "runs are untouched: make room or mend the permissions, then run the same "
+        "command again"
+    )
