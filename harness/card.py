@@ -1,5 +1,6 @@
 """The README of a corpus: Hub metadata and a summary, filled from the tables."""
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -43,7 +44,7 @@ def _front_matter(name: str, num_runs: int) -> str:
     lines = [
         "---",
         "license: cc-by-4.0",
-        f"pretty_name: {name}",
+        f"pretty_name: {json.dumps(name)}",
         f"size_categories: [{size}]",
         "task_categories: [tabular-regression, time-series-forecasting]",
         "tags: [learning-curves, training-dynamics, benchmark]",
@@ -89,7 +90,10 @@ def _accuracies(runs: pl.DataFrame) -> str:
         .sort("optimizer.name", "schedule.name")
     )
     body = [
-        [str(v) if not isinstance(v, float) else f"{v:.3f}" for v in row]
+        [
+            "-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v)
+            for v in row
+        ]
         for row in grouped.rows()
     ]
     return _markdown(["optimizer", "schedule", "runs", "min", "median", "max"], body)

@@ -231,11 +231,13 @@ def _with_offered(profile: Profile, source: Source) -> Profile:
     part = profile.dataset.resolve(DATASETS)
     dataset: DataSet = DATASETS.get(part.name)(source, **part.params)
     extra = []
+    here = dataclasses.replace(source, fetch=False)
     for name in profile.offered:
         try:
-            OOD_SETS.get(name)(source, dataset, torch.device("cpu"))
+            OOD_SETS.get(name)(here, dataset, torch.device("cpu"))
         except DataError as error:
-            sys.stderr.write(f"left out: {name}: {error}\n")
+            reason = str(error).partition(":")[0]
+            sys.stderr.write(f"left out: {name} ({reason})\n")
         else:
             extra.append(Part(name))
     recording = profile.recording

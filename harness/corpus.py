@@ -1,7 +1,8 @@
 """A read-only view of a finished corpus folder; torch-free and lazy."""
 
+import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +12,21 @@ import pyarrow.parquet as pq
 
 from harness.errors import CorpusError
 from harness.schema import CURVES, SCHEMA_VERSION, WINDOW_EDGES
-from harness.storage import open_parquet, read_parquet
+from harness.storage import open_parquet, read_parquet, sha256_of
 
 MANIFEST: Final = "corpus.json"
 TABLES: Final = ("runs", "curves", "ood", "events", "signals")
+_MEND: Final = (
+    "delete it and run the same `harness generate` command, which builds the tables "
+    "from the shards again, or download the corpus again"
+)
 
 
 class Corpus:
-    """Tables of a corpus, each read when asked for, every page checksum verified.
+    """Tables of a corpus, each read when asked for.
+
+    Before a file is read for the first time its SHA-256 is compared with the manifest:
+    page checksums do not cover a Parquet footer, and a damaged one may abort Python.
 
     Example:
         corpus = Corpus.open("runs/t4")
@@ -28,6 +36,7 @@ class Corpus:
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
+        self._verified: set[str] = set()
 
     @classmethod
     def open(cls, folder: str | Path) -> "Corpus":
@@ -82,7 +91,8 @@ class Corpus:
     ) -> pl.DataFrame:
         """Return curves as rows (run_id, segment, signal, steps, values).
 
-        Only the row groups of the segments and signals asked for are read.
+        Only the files of the segments asked for are touched, and of these only the row
+        groups of the signals asked for are read into memory.
 
         Args:
             signals: Names to read; None for all.
@@ -93,7 +103,7 @@ class Corpus:
 
         Raises:
             ValueError: `until` is out of range.
-            CorpusError: A page is damaged.
+            CorpusError: A file has changed.
         """
         if not 0 < until <= 1:
             raise ValueError(f"until is {until}, expected a share in (0, 1]")
@@ -101,8 +111,9 @@ class Corpus:
         last = next(k for k, edge in enumerate(WINDOW_EDGES) if percent <= edge)
         chosen = None if signals is None else set(signals)
         tables = [CURVES.empty_table()]
-        for path in sorted((self.folder / "curves").glob("*.parquet")):
-            tables += _matching_groups(path, last, chosen)
+        for name in self._files("curves"):
+            if _segment(name) <= last:
+                tables += _matching_groups(self._verify(name), chosen)
         frame = _frame(pa.concat_tables(tables))
         if run_ids is not None:
             frame = frame.filter(pl.col("run_id").is_in(list(run_ids)))
@@ -118,23 +129,38 @@ class Corpus:
         keys = ["run_id", "segment", "signal"]
         kept = (
             edge.explode("steps", "values")
-            .filter(pl.col("steps") * 100 <= percent * pl.col("num_steps"))
+            .filter(
+                pl.col("steps").cast(pl.Int64) * 100 <= percent * pl.col("num_steps")
+            )
             .group_by(keys, maintain_order=True)
             .agg("steps", "values")
         )
         return pl.concat([inside, kept.select(frame.columns)])
 
     def _table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        paths = sorted((self.folder / name).glob("*.parquet"))
         wanted = None if columns is None else list(columns)
-        return _frame(pa.concat_tables([read_parquet(p, wanted) for p in paths]))
+        parts = [read_parquet(self._verify(f), wanted) for f in self._files(name)]
+        return _frame(pa.concat_tables(parts))
+
+    def _files(self, table: str) -> list[str]:
+        """Return the manifest's names of a table's files: others are never read."""
+        return sorted(f for f in self.manifest["files"] if f.startswith(f"{table}/"))
+
+    def _verify(self, name: str) -> Path:
+        """Return the path of a file whose bytes are those of the manifest."""
+        path = self.folder / name
+        if name not in self._verified:
+            if sha256_of(path) != self.manifest["files"][name]["sha256"]:
+                raise CorpusError(f"{path} has changed: `harness verify {self.folder}`")
+            self._verified.add(name)
+        return path
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a finished corpus.
 
     Raises:
-        CorpusError: There is none, or it is not readable.
+        CorpusError: There is none, or it is not the text that was written.
     """
     path = folder / MANIFEST
     if not folder.is_dir():
@@ -146,39 +172,48 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "command finishes it"
         )
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CorpusError(f"{path} is not readable JSON: {error}") from error
+        text = path.read_bytes().decode()
+        manifest: dict[str, Any] = json.loads(text)
+        intact = manifest_text(manifest) == text
+    except (ValueError, AttributeError) as error:
+        raise CorpusError(f"{path} is damaged: {error}; {_MEND}") from error
+    if not intact:
+        raise CorpusError(f"{path} differs from its own digest: {_MEND}")
     return manifest
 
 
-def _matching_groups(
-    path: Path, last_segment: int, signals: set[str] | None
-) -> list[pa.Table]:
-    """Return the row groups of `path` up to a segment and of some signals."""
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """Return the text of `corpus.json`, which ends with the digest of the rest.
+
+    Args:
+        manifest: The manifest, with or without an earlier digest.
+    """
+    content = {k: v for k, v in manifest.items() if k != "manifest_sha256"}
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return json.dumps(content | {"manifest_sha256": digest}, indent=1) + "\n"
+
+
+def _segment(name: str) -> int:
+    """Return k of "curves/segment-k-00000.parquet"."""
+    return int(name.split("-")[1])
+
+
+def _matching_groups(path: Path, signals: set[str] | None) -> list[pa.Table]:
+    """Return the row groups of some signals; a row group has one signal."""
     with open_parquet(path) as file:
+        groups = range(file.num_row_groups)
         wanted = [
             group
-            for group in range(file.num_row_groups)
-            if _holds(file.metadata.row_group(group), last_segment, signals)
+            for group in groups
+            if signals is None or _signal(file.metadata.row_group(group)) in signals
         ]
-        if not wanted:
-            return []
-        try:
-            return [file.read_row_groups(wanted).cast(CURVES)]
-        except (OSError, pa.ArrowException) as error:
-            raise CorpusError(f"{path} is damaged: {error}") from error
+        return [file.read_row_groups(wanted).cast(CURVES)] if wanted else []
 
 
-def _holds(
-    group: pq.RowGroupMetaData, last_segment: int, signals: set[str] | None
-) -> bool:
-    """Tell from its statistics whether a row group holds what is asked for."""
+def _signal(group: pq.RowGroupMetaData) -> Any:
     columns = {group.column(i).path_in_schema: i for i in range(group.num_columns)}
-    segment = group.column(columns["segment"]).statistics
-    signal = group.column(columns["signal"]).statistics
-    early = segment.min <= last_segment
-    return early and (signals is None or signal.min in signals)
+    statistics = group.column(columns["signal"]).statistics
+    return statistics.min if statistics else None
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

@@ -128,11 +128,11 @@ def digits() -> Profile:
         name="digits",
         dataset=Part("digits"),
         model=Part("patchnet"),
-        epochs=40,
+        epochs=30,
         optimizers={
             "sgd": Part("sgd", {"lr": 0.1, "momentum": 0.9, "l2": 5e-4}),
             "adamw": Part("adamw", {"lr": 3e-3, "weight_decay": 5e-2}),
-            "lion": Part("lion", {"lr": 3e-4, "weight_decay": 0.5}),
+            "lion": Part("lion", {"lr": 1e-3, "weight_decay": 0.5}),
         },
         augmentations={
             "std": Part("crop_flip", shifts),

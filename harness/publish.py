@@ -4,22 +4,25 @@ Tables are built beside the old ones and moved in place under a missing manifest
 is written last: a folder with `corpus.json` is complete.
 """
 
+import contextlib
 import json
 import shutil
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from harness import __version__
 from harness.card import card_text
-from harness.corpus import MANIFEST, TABLES
+from harness.corpus import MANIFEST, TABLES, manifest_text, read_manifest
 from harness.record import RunRecord, failed_ids, finished_ids, shard_path
+from harness.run_table import run_row, run_table
 from harness.schema import (
     CURVES,
     EVENTS,
@@ -28,10 +31,27 @@ from harness.schema import (
     SIGNALS,
     WINDOW_EDGES,
 )
-from harness.storage import TEMPORARY_PREFIX, sha256_of, write_parquet, write_text
+from harness.storage import (
+    TEMPORARY_PREFIX,
+    replacing,
+    sha256_of,
+    write_parquet,
+    write_text,
+)
+
+__all__ = ["build", "curve_segments", "run_row"]
 
 BLOCK_RUNS: Final = 2000
-"""Runs held in memory at a time, and runs a file of each table."""
+"""Runs held in memory at a time, and runs a file of each table, at most."""
+BLOCK_VALUES: Final = 16_000_000
+"""Curve values held in memory at a time, unless a single run has more (128 MB)."""
+GROUP_VALUES: Final = 4_000_000
+"""Curve values a row group, at most: what a reader has to hold at a time (32 MB)."""
+ENCODINGS: Final = {
+    "steps.list.element": "DELTA_BINARY_PACKED",
+    "values.list.element": "BYTE_STREAM_SPLIT",
+}
+"""A fifth smaller than plain values, and exact for every NaN."""
 
 
 def build(
@@ -52,13 +72,12 @@ def build(
     shards = folder / "shards"
     paths = [shard_path(shards, i) for i in sorted(finished_ids(shards))]
     paths += [shard_path(shards, i, failed=True) for i in sorted(failed_ids(shards))]
-    staging = folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
-    rows = _write_tables(staging, paths, grids)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for table in TABLES:
-        shutil.rmtree(folder / table, ignore_errors=True)
-        (staging / table).rename(folder / table)
-    staging.rmdir()
+    with _staging(folder) as staging:
+        rows = _write_tables(staging, paths, grids)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for table in TABLES:
+            shutil.rmtree(folder / table, ignore_errors=True)
+            (staging / table).rename(folder / table)
     write_text(folder / "README.md", card_text(folder, name=name, rows=rows))
     manifest = {
         "name": name,
@@ -69,129 +88,127 @@ def build(
         "window_edges_percent": list(WINDOW_EDGES),
         "rows": rows,
         "files": {
-            str(path.relative_to(folder)): _entry(path) for path in _published(folder)
+            path.relative_to(folder).as_posix(): _entry(path)
+            for path in _published(folder)
         },
         "shards": {path.name: sha256_of(path) for path in paths},
     }
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-    return manifest
+    write_text(folder / MANIFEST, manifest_text(manifest))
+    return read_manifest(folder)
+
+
+@contextlib.contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """Yield a folder beside the tables that leaves no trace."""
+    staging = folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _write_tables(
     staging: Path, paths: Sequence[Path], grids: Mapping[str, Sequence[str]]
 ) -> dict[str, int]:
     """Write every table below `staging`, a block of runs at a time; return counts."""
-    for table in TABLES:
-        (staging / table).mkdir(parents=True)
     counts = dict.fromkeys(TABLES, 0)
     costs: list[dict[str, float]] = []
     run_rows: list[dict[str, Any]] = []
-    for block, start in enumerate(range(0, max(len(paths), 1), BLOCK_RUNS)):
-        records = [RunRecord.load(p) for p in paths[start : start + BLOCK_RUNS]]
+
+    def write(name: str, groups: list[pa.Table], encodings: Any = None) -> None:
+        with replacing(staging / name) as temporary:
+            write_parquet(temporary, groups[0], groups, encodings)
+        counts[name.split("/")[0]] += sum(map(len, groups))
+
+    for number, records in enumerate(_blocks(paths)):
         run_rows += [run_row(r, grids.get(r.config.run_id, ())) for r in records]
         costs += [r.costs for r in records]
-        suffix = f"{block:05d}.parquet"
-        for segment, groups in curve_segments(records).items():
-            whole = pa.concat_tables(groups)
-            path = staging / "curves" / f"segment-{segment}-{suffix}"
-            write_parquet(path, whole, groups)
-            counts["curves"] += len(whole)
-        for table, found in (("ood", _ood(records)), ("events", _events(records))):
-            write_parquet(staging / table / f"part-{suffix}", found)
-            counts[table] += len(found)
-    runs = pa.Table.from_pylist(_same_columns(run_rows))
-    write_parquet(staging / "runs" / "part-00000.parquet", runs)
-    signals = _signals(costs)
-    write_parquet(staging / "signals" / "part-00000.parquet", signals)
-    return counts | {"runs": len(runs), "signals": len(signals)}
+        suffix = f"{number:05d}.parquet"
+        # a table without rows still says what its columns are
+        segments = curve_segments(records) or {0: [CURVES.empty_table()]}
+        for segment, groups in segments.items():
+            write(f"curves/segment-{segment}-{suffix}", groups, ENCODINGS)
+        write(f"ood/part-{suffix}", [_ood(records)])
+        write(f"events/part-{suffix}", [_events(records)])
+    write("runs/part-00000.parquet", [run_table(run_rows)])
+    write("signals/part-00000.parquet", [_signals(costs)])
+    return counts
 
 
-def run_row(record: RunRecord, grids: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the row of the table `runs`: ids, configuration, targets, costs."""
-    config = record.config.to_json()
-    row: dict[str, Any] = {
-        "run_id": record.config.run_id,
-        "trajectory_id": record.config.trajectory_id,
-        "family_id": record.config.family_id,
-        "grids": sorted(grids),
-        "status": record.status,
-        "num_steps": record.num_steps,
-        "steps_per_epoch": record.steps_per_epoch,
-        "diverged_step": record.diverged_step,
-        **_targets(record),
-        **dict(_flatten(config)),
-        **{f"cost.{k}": v for k, v in record.costs.items()},
-        **{f"environment.{k}": v for k, v in record.environment.items()},
-        "error": record.error,
-        "config_json": json.dumps(config, sort_keys=True),
-    }
-    return row
+def _blocks(paths: Sequence[Path]) -> Iterator[list[RunRecord]]:
+    """Yield the records in order, as many at a time as memory is meant for."""
+    block: list[RunRecord] = []
+    values = 0
+    for path in paths:
+        record = RunRecord.load(path)
+        size = sum(len(curve.values) for curve in record.curves.values())
+        if block and (len(block) == BLOCK_RUNS or values + size > BLOCK_VALUES):
+            yield block
+            block, values = [], 0
+        block.append(record)
+        values += size
+    yield block
 
 
 def curve_segments(records: Sequence[RunRecord]) -> dict[int, list[pa.Table]]:
-    """Return, a segment, one table a signal with a row a run, both in sorted order."""
-    cells: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
-    for record in records:
-        edges = [edge * record.num_steps for edge in WINDOW_EDGES]
-        for signal, curve in record.curves.items():
-            # as schema.segment_of: segment k ends with the last 100 t <= edge
-            shares = curve.steps.astype(np.int64) * 100
-            ends = np.searchsorted(shares, edges, side="right").tolist()
-            for k, (lo, hi) in enumerate(zip([0, *ends], ends, strict=False)):
-                if lo < hi:
-                    row = {
-                        "run_id": record.config.run_id,
-                        "segment": k,
-                        "signal": signal,
-                        "steps": curve.steps[lo:hi],
-                        "values": curve.values[lo:hi],
-                    }
-                    cells[k, signal].append(row)
-    segments: dict[int, list[pa.Table]] = defaultdict(list)
-    for (segment, _), rows in sorted(cells.items()):
-        rows.sort(key=lambda row: row["run_id"])
-        segments[segment].append(pa.Table.from_pylist(rows, schema=CURVES))
-    return dict(segments)
+    """Return, a segment, row groups sorted by signal and run; a group has one signal.
+
+    Segments, signals and runs without a value have no row.
+    """
+    records = sorted(records, key=lambda record: record.config.run_id)
+    signals = sorted({name for record in records for name in record.curves})
+    segments: defaultdict[int, list[pa.Table]] = defaultdict(list)
+    for signal in signals:
+        having = [record for record in records if signal in record.curves]
+        bounds = np.stack([_bounds(record, signal) for record in having])
+        for segment in range(len(WINDOW_EDGES)):
+            lo, hi = bounds[:, segment], bounds[:, segment + 1]
+            for rows in _groups(hi - lo):
+                slices = [
+                    (having[i], slice(int(lo[i]), int(hi[i]))) for i in rows.tolist()
+                ]
+                segments[segment].append(_curve_rows(slices, signal, segment))
+    return dict(sorted(segments.items()))
 
 
-def _targets(record: RunRecord) -> dict[str, Any]:
-    """Return final scores as counts and as shares, and means over complete OOD sets."""
-    row: dict[str, Any] = {f"final.{k}": v for k, v in record.final.items()}
-    for split in ("test", "validation", "train"):
-        correct = record.final.get(f"{split}_correct")
-        n = record.final.get(f"{split}_n")
-        share = correct / n if correct is not None and n else None
-        row[f"final.{split}_accuracy"] = share
-    shares: dict[str, list[float]] = defaultdict(list)
-    for cell in record.ood:
-        shares[cell.set].append(cell.correct / cell.n)
-    row |= {f"ood.{name}_accuracy": float(np.mean(v)) for name, v in shares.items()}
-    return row
+def _bounds(record: RunRecord, signal: str) -> npt.NDArray[np.int64]:
+    """Return where each segment of a curve starts, and its end.
+
+    As `schema.segment_of`: segment k ends with the last 100 t <= edge * num_steps.
+    """
+    shares = record.curves[signal].steps.astype(np.int64) * 100
+    edges = np.asarray(WINDOW_EDGES, dtype=np.int64) * record.num_steps
+    return np.concatenate([[0], np.searchsorted(shares, edges, side="right")])
 
 
-def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted names and plain values; lists become JSON text."""
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        elif isinstance(value, (list, tuple)):
-            yield f"{prefix}{key}", json.dumps(value)
-        else:
-            yield f"{prefix}{key}", value
+def _groups(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the indices of the rows that are not empty, by row group."""
+    rows = np.flatnonzero(lengths)
+    if len(rows):
+        group = (np.cumsum(lengths[rows]) - 1) // GROUP_VALUES
+        yield from np.split(rows, np.flatnonzero(np.diff(group)) + 1)
 
 
-def _same_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows with the union of all columns; numbers of one column of one type."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    floats = {k for row in rows for k, v in row.items() if isinstance(v, float)}
-
-    def cell(row: dict[str, Any], name: str) -> Any:
-        value = row.get(name)
-        if name in floats and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        return value
-
-    return [{name: cell(row, name) for name in names} for row in rows]
+def _curve_rows(
+    slices: Sequence[tuple[RunRecord, slice]], signal: str, segment: int
+) -> pa.Table:
+    """Return one row a run, the lists assembled without a Python object a value."""
+    lengths = [part.stop - part.start for _, part in slices]
+    offsets = pa.array(np.cumsum([0, *lengths]), pa.int32())
+    steps, values = (
+        np.concatenate([run.curves[signal][i][part] for run, part in slices])
+        for i in (0, 1)
+    )
+    return pa.Table.from_arrays(
+        [
+            pa.array([run.config.run_id for run, _ in slices], pa.string()),
+            pa.array(np.full(len(slices), segment, np.int8)),
+            pa.array([signal] * len(slices), pa.string()),
+            pa.ListArray.from_arrays(offsets, pa.array(steps, pa.int32())),
+            pa.ListArray.from_arrays(offsets, pa.array(values, pa.float32())),
+        ],
+        schema=CURVES,
+    )
 
 
 def _ood(records: Sequence[RunRecord]) -> pa.Table:
@@ -220,13 +237,13 @@ def _events(records: Sequence[RunRecord]) -> pa.Table:
 def _signals(costs: Sequence[Mapping[str, float]]) -> pa.Table:
     """Return the dictionary of signals with the mean measured seconds a run."""
     account = {"train": "log_s", "evaluate": "eval_s"}
-    rows = []
+    seconds = []
     for signal in SIGNALS:
         key = account.get(signal.probe, f"{signal.probe}_s")
         paid = [cost[key] for cost in costs if key in cost]
-        mean = float(np.mean(paid)) if paid else None
-        rows.append(asdict(signal) | {"probe_seconds_per_run": mean})
-    return pa.Table.from_pylist(rows)
+        seconds.append(float(np.mean(paid)) if paid else None)
+    table = pa.Table.from_pylist([asdict(signal) for signal in SIGNALS])
+    return table.append_column("probe_seconds_per_run", pa.array(seconds, pa.float64()))
 
 
 def _published(folder: Path) -> list[Path]:

@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,13 @@ import pyarrow as pa
 
 from harness.errors import CorpusError
 from harness.schema import SHARD
-from harness.spec import RunConfig, canonical_json
+from harness.spec import ID_BYTES, RunConfig, canonical_json
 from harness.storage import creating, read_parquet, replacing, write_parquet
 
 Status = Literal["completed", "diverged", "failed"]
+
+SHARD_NAME: Final = re.compile(rf"(r-[0-9a-f]{{{2 * ID_BYTES}}})(\.failed)?\.parquet")
+"""Names of records; other files in the folder of shards are never read."""
 
 
 class Curve(NamedTuple):
@@ -90,19 +94,28 @@ class RunRecord:
         Raises:
             CorpusError: The file is damaged or is not the run its name says.
         """
-        rows = read_parquet(path).to_pylist()
-        if len(rows) != 1 or rows[0]["run_id"] != path.name.split(".")[0]:
-            raise CorpusError(f"{path} does not hold the one run its name says")
-        row = rows[0]
+        try:
+            return cls._from_table(read_parquet(path), path.name.split(".")[0])
+        except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+            raise CorpusError(f"{path} is damaged: {error}") from error
+
+    @classmethod
+    def _from_table(cls, table: pa.Table, run_id: str) -> "RunRecord":
+        if len(table) != 1 or table.schema.names != SHARD.names:
+            raise ValueError(f"{len(table)} rows of columns {table.schema.names}")
+        row = table.drop_columns(["curves"]).to_pylist()[0]
         config = RunConfig.from_json(json.loads(row["config_json"]))
-        if config.run_id != row["run_id"]:
-            raise CorpusError(f"{path}: configuration and run id disagree")
+        if not config.run_id == row["run_id"] == run_id:
+            raise ValueError(
+                f"its name says {run_id}, its row {row['run_id']} and its "
+                f"configuration {config.run_id}"
+            )
         return cls(
             config=config,
             status=row["status"],
             num_steps=row["num_steps"],
             steps_per_epoch=row["steps_per_epoch"],
-            curves={c["signal"]: _curve(c) for c in row["curves"]},
+            curves=_curves(table["curves"].chunk(0).flatten()),
             events=tuple(
                 Event(e["step"], e["kind"], json.loads(e["detail_json"]))
                 for e in row["events"]
@@ -147,13 +160,12 @@ def shard_path(folder: Path, run_id: str, *, failed: bool = False) -> Path:
 
 def finished_ids(folder: Path) -> set[str]:
     """Return the ids of the runs that completed or diverged."""
-    return {p.name.split(".")[0] for p in folder.glob("r-*.parquet") if _is_run(p)}
+    return _ids(folder, failed=False)
 
 
 def failed_ids(folder: Path) -> set[str]:
     """Return the ids of the runs that failed and were not finished since."""
-    failed = {p.name.split(".")[0] for p in folder.glob("r-*.failed.parquet")}
-    return failed - finished_ids(folder)
+    return _ids(folder, failed=True) - finished_ids(folder)
 
 
 def same_outcome(one: RunRecord, other: RunRecord) -> bool:
@@ -173,12 +185,17 @@ def _bits(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _is_run(path: Path) -> bool:
-    return not path.name.endswith(".failed.parquet")
+def _ids(folder: Path, *, failed: bool) -> set[str]:
+    matches = (SHARD_NAME.fullmatch(path.name) for path in folder.glob("r-*.parquet"))
+    return {m[1] for m in matches if m and bool(m[2]) == failed}
 
 
-def _curve(data: dict[str, Any]) -> Curve:
-    return Curve(
-        np.asarray(data["steps"], dtype=np.int32),
-        np.asarray(data["values"], dtype=np.float32),
-    )
+def _curves(rows: pa.StructArray) -> dict[str, Curve]:
+    names, steps, values = (rows.field(i) for i in range(3))
+    return {
+        name.as_py(): Curve(
+            steps[i].values.to_numpy(zero_copy_only=False),
+            values[i].values.to_numpy(zero_copy_only=False),
+        )
+        for i, name in enumerate(names)
+    }

@@ -50,9 +50,25 @@ SHARD: Final = pa.schema(
 )
 """One run at rest in the work folder: `shards/<run_id>.parquet`, one row."""
 
-CURVES: Final = pa.schema(
-    [("run_id", pa.string()), ("segment", pa.int8()), *CURVE]
-).with_metadata(None)
+RUNS: Final = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("trajectory_id", pa.string()),
+        ("family_id", pa.string()),
+        ("grids", pa.list_(pa.string())),
+        ("status", pa.string()),
+        ("num_steps", pa.int32()),
+        ("steps_per_epoch", pa.int32()),
+        ("diverged_step", pa.int32()),
+        ("final.test_accuracy", pa.float64()),
+        ("final.validation_accuracy", pa.float64()),
+        ("final.train_accuracy", pa.float64()),
+        ("error", pa.string()),
+        ("config_json", pa.string()),
+    ]
+)
+"""Columns of every table of runs; configuration, scores and costs add more."""
+CURVES: Final = pa.schema([("run_id", pa.string()), ("segment", pa.int8()), *CURVE])
 OOD_TABLE: Final = pa.schema([("run_id", pa.string()), *OOD])
 EVENTS: Final = pa.schema([("run_id", pa.string()), *EVENT])
 

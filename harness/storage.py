@@ -7,17 +7,22 @@ link, where the first writer must win), fsync of the folder.
 import contextlib
 import hashlib
 import os
+import shutil
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import CorpusError, StorageError
 
-TEMPORARY_PREFIX = ".tmp-"
-"""Names that a crash may leave behind; never read, swept at the next start."""
+TEMPORARY_PREFIX: Final = ".tmp-"
+"""Names that a crash may leave behind; never read, swept at a later start."""
+ABANDONED_S: Final = 3600.0
+"""Seconds without a change after which a temporary is a crash's and is swept."""
 
 
 @contextlib.contextmanager
@@ -68,7 +73,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_parquet(
-    path: Path, table: pa.Table, row_groups: list[pa.Table] | None = None
+    path: Path,
+    table: pa.Table,
+    row_groups: list[pa.Table] | None = None,
+    encodings: Mapping[str, str] | None = None,
 ) -> None:
     """Write a table with page checksums, page index and zstd; not atomic by itself.
 
@@ -76,11 +84,16 @@ def write_parquet(
         path: Where to write.
         table: The rows; gives the schema.
         row_groups: The same rows cut into row groups, so that a reader can skip some.
+        encodings: Encoding by leaf of the nested columns, in place of dictionaries,
+            where numbers hardly repeat.
     """
+    flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
     with pq.ParquetWriter(
         path,
         table.schema,
         compression="zstd",
+        use_dictionary=flat if encodings else True,
+        column_encoding=dict(encodings) if encodings else None,
         write_page_checksum=True,
         write_page_index=True,
         use_content_defined_chunking=True,
@@ -97,7 +110,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     """
     try:
         return pq.ParquetFile(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise CorpusError(f"{path} is not readable Parquet: {error}") from error
 
 
@@ -110,7 +123,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     with open_parquet(path) as file:
         try:
             return file.read(columns=columns)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise CorpusError(f"{path} is damaged: {error}") from error
 
 
@@ -121,14 +134,26 @@ def sha256_of(path: Path) -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Remove temporary files that a crash left in `folder`."""
-    for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        _discard(left)
+    """Remove what crashes left in `folder` and in the folders directly below it.
+
+    Temporaries younger than `ABANDONED_S` stay: another process may be writing them.
+    """
+    for left in (
+        *folder.glob(f"{TEMPORARY_PREFIX}*"),
+        *folder.glob(f"*/{TEMPORARY_PREFIX}*"),
+    ):
+        with contextlib.suppress(FileNotFoundError):
+            inside = [left, *left.rglob("*")] if left.is_dir() else [left]
+            newest = max(path.stat().st_mtime for path in inside)
+            if time.time() - newest > ABANDONED_S:
+                _discard(left)
 
 
 def _discard(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -19,6 +19,8 @@ class Source:
     """Local mirror laid out like the Hub repositories, or None for the Hub."""
     cache_dir: Path
     """Folder of decoded, checksummed arrays."""
+    fetch: bool = True
+    """Whether the Hub may be asked for what is not on this machine."""
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which a child process finds the same places."""

@@ -174,6 +174,7 @@ def hub_files(hub_set: HubSet, source: Source) -> Files:
             repo_type="dataset",
             revision=hub_set.revision,
             allow_patterns=_patterns(hub_set),
+            local_files_only=not source.fetch,
         )
     except failures as error:
         raise DataError(

@@ -23,7 +23,7 @@ from harness.executors.waiting import Waiting
 CPU_ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(8 * 2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the largest that glibc accepts
     "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
 }
 

@@ -109,15 +109,16 @@ def probability(**options: float) -> None:
             raise ValueError(f"{name} is {value!r}, expected a number in [0, 1)")
 
 
-def init_convolutions(model: nn.Module, activation_name: str) -> None:
-    """Draw every convolution from N(0, gain^2 / fan_out), with zero bias.
+def init_convolutions(model: nn.Module, activation_name: str, norm: str) -> None:
+    """Draw every convolution from N(0, gain^2 / fan), with zero bias.
 
-    He et al. 2015 (arXiv 1502.01852), section 2.2, which lets plain networks of this
-    depth train without normalisation.
+    He et al. 2015 (arXiv 1502.01852), section 2.2. Fan is fan_in without normalisation,
+    where the forward pass must keep its size, and fan_out, as usual, with it.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            fan_out = module.out_channels * math.prod(module.kernel_size)
-            nn.init.normal_(module.weight, 0.0, gain(activation_name) / fan_out**0.5)
+            channels = module.in_channels if norm == "none" else module.out_channels
+            fan = channels * math.prod(module.kernel_size)
+            nn.init.normal_(module.weight, 0.0, gain(activation_name) / fan**0.5)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -22,7 +22,9 @@ from harness.models.choices import NORM_NAMES, groups_of, pick, probability
 ALIGNED: Final = 16
 """Floats in 64 bytes, the widest vector and the strictest alignment of a kernel."""
 
-BATCH_NORM_EPS: Final = 1e-5
+EPS: Final = 1e-5
+"""Added to a variance before its square root, in every normalisation."""
+
 BATCH_NORM_MOMENTUM: Final = 0.1
 
 
@@ -68,6 +70,8 @@ class Linear(nn.Module):
         bias: `[S, out]`, zeros; None where a normalisation with its own shift follows.
     """
 
+    bias: Tensor | None
+
     def __init__(
         self,
         num_runs: int,
@@ -87,7 +91,7 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `[S, R, out]`."""
         weight: Tensor = self.weight
-        bias: Tensor | None = self.bias
+        bias = self.bias
         _, in_features, out_features = weight.shape
         if spare := -out_features % ALIGNED:
             weight = F.pad(weight, (0, spare))
@@ -145,7 +149,7 @@ class BatchNorm(nn.Module):
             real = centred if rows == x.shape[1] else centred[:, :rows]
             var = real.square().mean(1, keepdim=True)
             self._track(mean.detach(), var.detach() * (rows / (rows - 1)))
-        scale = self.weight.unsqueeze(1) * torch.rsqrt(var + BATCH_NORM_EPS)
+        scale = self.weight.unsqueeze(1) * torch.rsqrt(var + EPS)
         return torch.addcmul(self.bias.unsqueeze(1), centred, scale)
 
     def _track(self, mean: Tensor, var: Tensor) -> None:
@@ -169,17 +173,25 @@ class GroupNorm(nn.Module):
         self, num_runs: int, features: int, num_groups: int, positions: int
     ) -> None:
         super().__init__()
-        self.shape = (positions, num_groups, features // num_groups)
+        self.positions = positions
+        self.num_groups = num_groups
         self.weight = nn.Parameter(torch.ones(num_runs, features))
         self.bias = nn.Parameter(torch.zeros(num_runs, features))
 
     def forward(self, x: Tensor, rows: int) -> Tensor:
         """Return `x [S, B * positions, F]` normalised; every row counts alone."""
-        grouped = x.reshape(len(x), -1, *self.shape)
-        centred = grouped - grouped.mean((2, 4), keepdim=True)
-        var = centred.square().mean((2, 4), keepdim=True)
-        normal = (centred * torch.rsqrt(var + BATCH_NORM_EPS)).view(x.shape)
+        images = x.reshape(len(x), -1, self.positions, x.shape[2])
+        centred = images - self._mean(images)
+        scale = torch.rsqrt(self._mean(centred.square()) + EPS)
+        normal = (centred * scale).view(x.shape)
         return torch.addcmul(self.bias.unsqueeze(1), normal, self.weight.unsqueeze(1))
+
+    def _mean(self, images: Tensor) -> Tensor:
+        """Average over positions and groups, `[S, B, N, F]` to `[S, B, 1, F]`."""
+        mean = images.mean(2)  # [S, B, F]
+        grouped = mean.view(*mean.shape[:2], self.num_groups, -1)
+        grouped = grouped.mean(3, keepdim=True).expand_as(grouped)
+        return grouped.reshape(mean.shape).unsqueeze(2)
 
 
 class Dropout(nn.Module):

@@ -112,7 +112,7 @@ class ResNet(nn.Module):
                 c_in = c_out
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Linear(c_in, num_classes)
-        init_convolutions(self, activation)
+        init_convolutions(self, activation, norm)
         if skip and norm == "none":
             with torch.no_grad():
                 for block in blocks:

@@ -53,7 +53,7 @@ class Vgg(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(c_in, num_classes)
-        init_convolutions(self, activation)
+        init_convolutions(self, activation, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits `[B, K]` of `x [B, C, H, W]`."""

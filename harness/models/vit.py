@@ -70,8 +70,8 @@ class Block(nn.Module):
 class VisionTransformer(nn.Module):
     """Patch embedding, learned positions, pre-norm blocks, mean pooling, classifier.
 
-    Weights are drawn from N(0, 0.02^2) cut at 2, so that branches start small and the
-    network trains without normalisation too; biases start at 0.
+    Linear maps are drawn from U(-a, a), a^2 = 6 / (in + out) (Glorot & Bengio 2010),
+    with zero bias, positions from N(0, 0.02^2), the classifier as in torch.
 
     Args:
         in_shape: (C, H, W) with sides divisible by `patch`.
@@ -118,11 +118,15 @@ class VisionTransformer(nn.Module):
         )
         self.norm = _norm(norm, dim)
         self.head = nn.Linear(dim, num_classes)
-        for name, parameter in self.named_parameters():
-            if parameter.dim() > 1:
-                nn.init.trunc_normal_(parameter, std=0.02)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        nn.init.normal_(self.positions, std=0.02)
+        for module in (self.embed, *self.blocks.modules()):
+            if isinstance(module, (nn.Linear, nn.Conv2d)):
+                nn.init.xavier_uniform_(module.weight.flatten(1))
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits `[B, K]` of `x [B, C, H, W]`."""

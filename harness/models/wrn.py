@@ -88,7 +88,7 @@ class WideResNet(nn.Module):
         self.norm = norm2d(norm, c_in)
         self.activation = activation_of(activation)
         self.head = nn.Linear(c_in, num_classes)
-        init_convolutions(self, activation)
+        init_convolutions(self, activation, norm)
         if skip and norm == "none":
             with torch.no_grad():
                 for block in blocks:

@@ -49,7 +49,7 @@ def disk(radius: float, alias: float) -> Tensor:
     reach = math.floor(radius) + rim
     steps = torch.arange(-reach, reach + 1).double()
     inside = (steps[:, None] ** 2 + steps**2 <= radius**2).double()
-    taps = torch.exp(-0.5 * (torch.arange(-rim, rim + 1) / alias).double() ** 2)
+    taps = torch.exp(-0.5 * (torch.arange(-rim, rim + 1).double() / alias) ** 2)
     taps = taps / taps.sum()
     smooth = torch.outer(taps, taps)[None, None]
     kernel = F.conv2d((inside / inside.sum())[None, None], smooth, padding=rim)

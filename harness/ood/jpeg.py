@@ -36,12 +36,14 @@ CHROMA_TABLE = (
 ) + (99,) * 32
 """Table K.2 of T.81, row by row."""
 # fmt: on
+FINE = 4 * math.sqrt(8)
+"""Inverse of the precision to which the library rounds between rows and columns."""
 TO_YCC = (
-    (0.299, 0.587, 0.114),
-    (-0.168735892, -0.331264108, 0.5),
-    (0.5, -0.418687589, -0.081312411),
+    (19595 / 65536, 38470 / 65536, 7471 / 65536),
+    (-11059 / 65536, -21709 / 65536, 0.5),
+    (0.5, -27439 / 65536, -5329 / 65536),
 )
-"""RGB to luminance and two colour differences (JFIF)."""
+"""RGB to luminance and two colour differences (JFIF), at the library's precision."""
 
 
 def jpeg_compression(x: Tensor, constants: tuple[float, ...], draws: Draws) -> Tensor:
@@ -52,13 +54,16 @@ def jpeg_compression(x: Tensor, constants: tuple[float, ...], draws: Draws) -> T
         return _coded(pixels, LUMA_TABLE, quality) / 255
     to_ycc = torch.tensor(TO_YCC, dtype=x.dtype, device=x.device)
     centre = x.new_tensor([0.0, 128.0, 128.0]).reshape(3, 1, 1)
-    ycc = _rounded(torch.einsum("ij,njhw->nihw", to_ycc, pixels) + centre)
+    # The library rounds halves of luminance up and of colour differences down.
+    ycc = torch.einsum("ij,njhw->nihw", to_ycc, pixels) + centre
+    ycc = torch.cat([_rounded(ycc[:, :1]), _rounded(ycc[:, 1:] - 2**-17)], 1)
     luma = _coded(ycc[:, :1], LUMA_TABLE, quality)
     height, width = x.shape[-2:]
-    edge = (0, width % 2, 0, height % 2)
-    small = _rounded(F.avg_pool2d(F.pad(ycc[:, 1:], edge, mode="replicate"), 2))
-    chroma = _upsampled(_coded(small, CHROMA_TABLE, quality))[..., :height, :width]
-    ycc = torch.cat([luma, _rounded(chroma)], 1) - centre
+    edge = (0, -width % 16, 0, height % 2)  # columns are repeated before halving
+    small = _halved(F.pad(ycc[:, 1:], edge, mode="replicate"))
+    coded = _coded(small, CHROMA_TABLE, quality)[..., : (width + 1) // 2]
+    chroma = _upsampled(coded)[..., :height, :width]
+    ycc = torch.cat([luma, chroma], 1) - centre
     return _rounded(torch.einsum("ij,njhw->nihw", to_ycc.inverse(), ycc)) / 255
 
 
@@ -78,8 +83,9 @@ def _coded(x: Tensor, base: tuple[int, ...], quality: float) -> Tensor:
     blocks = padded.reshape(n, channels, rows, 8, columns, 8).movedim(4, 3)
     cosine = _cosine().to(x.device)
     steps = table(base, quality).to(x.device)
-    levels = torch.floor(cosine @ blocks @ cosine.T / steps + 0.5 + TIE)
-    blocks = cosine.T @ (levels * steps) @ cosine
+    levels = _whole(cosine @ _whole(blocks @ cosine.T * FINE) / FINE * 8) / 8 / steps
+    levels = levels.sign() * _whole(levels.abs())
+    blocks = _whole(cosine.T @ (levels * steps) * FINE) @ cosine / FINE
     pixels = blocks.movedim(3, 4).reshape(padded.shape) + 128
     return _rounded(pixels[..., :height, :width])
 
@@ -92,19 +98,34 @@ def _cosine() -> Tensor:
     return matrix
 
 
+def _halved(x: Tensor) -> Tensor:
+    """Average 2 x 2 pixels; halves go down in even columns and up in odd ones."""
+    mean = F.avg_pool2d(x, 2)
+    column = torch.arange(mean.shape[-1], device=x.device)
+    return torch.floor(mean + (1 + column % 2) / 4)
+
+
 def _upsampled(x: Tensor) -> Tensor:
-    """Double both sides: 3/4 of the nearer pixel and 1/4 of the farther one."""
-    for axis in (-1, -2):
-        first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
+    """Double both sides: 3/4 of the nearer pixel and 1/4 of the farther one.
+
+    Halves go up in even columns and down in odd ones.
+    """
+    for axis in (-2, -1):
         size = x.shape[axis]
+        first, last = x.narrow(axis, 0, 1), x.narrow(axis, size - 1, 1)
         before = torch.cat([first, x.narrow(axis, 0, size - 1)], axis)
         after = torch.cat([x.narrow(axis, 1, size - 1), last], axis)
-        pairs = torch.stack([x * 0.75 + before * 0.25, x * 0.75 + after * 0.25], axis)
-        # stack at a negative axis puts the pair right of the doubled one
-        x = pairs.movedim(axis, axis).flatten(axis - 1, axis)
-    return x
+        x = torch.stack([x * 0.75 + before * 0.25, x * 0.75 + after * 0.25], -1)
+        x = x.movedim(-1, axis).flatten(axis - 1, axis)
+    column = torch.arange(x.shape[-1], device=x.device)
+    return torch.floor(x + (8 - column % 2) / 16)
+
+
+def _whole(x: Tensor) -> Tensor:
+    """Round to the nearest integer, halves upwards."""
+    return torch.floor(x + 0.5 + TIE)
 
 
 def _rounded(x: Tensor) -> Tensor:
     """Round values of 0..255 to integers and clip them to that range."""
-    return torch.floor(x + 0.5 + TIE).clamp(0, 255)
+    return _whole(x).clamp(0, 255)

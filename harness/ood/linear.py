@@ -32,7 +32,7 @@ def gaussian_matrix(
     if radius == 0:
         return torch.eye(side, dtype=torch.float64)
     offsets = torch.arange(-radius, radius + 1)
-    weights = torch.exp(-0.5 * (offsets / sigma).double() ** 2)
+    weights = torch.exp(-0.5 * (offsets.double() / sigma) ** 2)
     source = torch.arange(side)[:, None] + offsets  # [side, taps]
     if reflect:
         source = source % (2 * side)

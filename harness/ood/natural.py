@@ -126,7 +126,8 @@ def mnist_8(source: Source, dataset: DataSet, device: torch.device) -> list[OodC
     """Return MNIST's test digits at 8 x 8 pixels, a natural shift for digits.
 
     The margin of 4 pixels is trimmed, so that a digit fills the image as it does in
-    scikit-learn's set; other writers, scanner and resampling remain.
+    scikit-learn's set; other writers, scanner and resampling remain. Three nearest
+    neighbours among scikit-learn's digits name 53% of them.
 
     Raises:
         DataError: MNIST is not at hand or not as described.

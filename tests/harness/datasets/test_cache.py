@@ -97,7 +97,7 @@ def test_no_flipped_byte_of_the_manifest_changes_the_arrays(tmp_path):
     (entry,) = tmp_path.glob("set-*")
     manifest = entry / "manifest.json"
     whole = manifest.read_bytes()
-    for position in range(0, len(whole), 5):
+    for position in range(0, len(whole), 11):
         manifest.write_bytes(
             whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :]
         )

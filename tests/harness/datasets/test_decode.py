@@ -22,11 +22,6 @@ from harness.errors import DataError
 from harness.seeds import stream
 
 
-@pytest.fixture
-def folder(source):
-    return source.data_dir
-
-
 @pytest.mark.parametrize("hub_set", [MNIST, FASHION_MNIST, CIFAR10, CIFAR100])
 def test_lossless_sets_decode_to_the_pixels_that_were_encoded(
     hub_set, shrink, source, random_split
@@ -99,7 +94,7 @@ def test_a_lossy_copy_never_passes_for_the_original(shrink, source):
         CIFAR10, train_rows=small.train_rows, test_rows=small.test_rows
     )
     (source.data_dir / "cifar10-jpeg").rename(source.data_dir / "cifar10")
-    with pytest.raises(DataError, match="row 0 is a JPEG image .* expected PNG"):
+    with pytest.raises(DataError, match=r"row 0 is a JPEG image .* expected PNG"):
         decode(posing, mirror_files(posing, source))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.datasets import load_images
 from harness.datasets.hub import CIFAR100
 
 SCRIPT = """
@@ -99,8 +100,6 @@ def load(tmp_path):
 
 
 def test_a_set_is_fetched_at_its_pin_and_then_needs_no_network(load, shrink, source):
-    from harness.datasets import load_images
-
     small = shrink(CIFAR100)
     expected = load_images(small, source).fingerprint
     Hub.folder, Hub.asked = source.data_dir / "cifar100", []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.datasets import HUB_SETS, DataSet, Source, area_resize, load_images
-from harness.datasets.decode import decode_split
+from harness.datasets.decode import decode_split, fingerprint
 from harness.datasets.hub import (
     CIFAR10_JPEG,
     CIFAR100,
@@ -128,29 +128,46 @@ def test_every_set_is_registered_with_its_own_defaults(hub_set):
     assert hub_set.repo is None or len(bytes.fromhex(hub_set.revision)) == 20
 
 
-def test_mnist_is_the_original_bit_for_bit(shared_data, tmp_path):
-    # SHA-256 of the four files that LeCun, Cortes and Burges published, uncompressed.
-    published = {
-        "train_inputs": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "test_inputs": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    }
-    arrays = load_arrays(MNIST, Source(shared_data, tmp_path))
-    for name, expected in published.items():
-        array = arrays[name].astype(np.uint8)
-        header = struct.pack(">ii", 2049, len(array))
-        if array.ndim == 4:
-            header = struct.pack(">iiii", 2051, len(array), 28, 28)
-        assert hashlib.sha256(header + array.tobytes()).hexdigest() == expected
+MNIST_FILES = {
+    "train_inputs": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+    ),
+    "train_labels": (
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+    ),
+    "test_inputs": ("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    "test_labels": ("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+}
+"""SHA-256 of the four uncompressed files that LeCun, Cortes and Burges published."""
+
+
+def idx_sha256(array):
+    """SHA-256 of the array in the format of the published files."""
+    header = struct.pack(">ii", 2049, len(array))
+    if array.ndim == 4:
+        header = struct.pack(">iiii", 2051, len(array), 28, 28)
+    return hashlib.sha256(header + array.astype(np.uint8).tobytes()).hexdigest()
+
+
+def test_the_test_split_of_mnist_is_the_original_bit_for_bit(shared_data):
+    files = mirror_files(MNIST, Source(shared_data, shared_data))
+    inputs, labels = decode_split(MNIST, files, "test")
+    assert idx_sha256(inputs) == MNIST_FILES["test_inputs"]
+    assert idx_sha256(labels) == MNIST_FILES["test_labels"]
     counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert np.bincount(arrays["test_labels"]).tolist() == counts
-    data = DATASETS.get("mnist")(Source(shared_data, tmp_path), subset=1000)
-    assert [len(p) for p in (data.train, data.validation, data.test)] == [
-        1000,
-        5000,
-        10_000,
-    ]
+    assert np.bincount(labels).tolist() == counts
+
+
+@pytest.mark.slow
+def test_mnist_is_the_original_bit_for_bit(shared_data, tmp_path):
+    source = Source(shared_data, tmp_path)
+    arrays = load_arrays(MNIST, source)
+    assert {name: idx_sha256(a) for name, a in arrays.items()} == MNIST_FILES
+    assert fingerprint(arrays) == MNIST.fingerprint
+    data = DATASETS.get("mnist")(source, subset=1000, resolution=8, margin=4)
+    sizes = [len(p) for p in (data.train, data.validation, data.test)]
+    assert sizes == [1000, 5000, 10_000]
+    assert data.in_shape == (1, 8, 8)
 
 
 def test_the_test_split_of_the_jpeg_copy_of_cifar10_decodes(shared_data):
@@ -175,7 +192,7 @@ def test_the_whole_jpeg_copy_of_cifar10_decodes(shared_data, tmp_path):
 def test_the_jpeg_copy_never_loads_under_the_originals_name(shared_data, tmp_path):
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror/cifar10").symlink_to(shared_data / "cifar10-jpeg")
-    with pytest.raises(DataError, match="JPEG image .* expected PNG"):
+    with pytest.raises(DataError, match=r"JPEG image .* expected PNG"):
         DATASETS.get("cifar10")(Source(tmp_path / "mirror", tmp_path / "cache"))
 
 

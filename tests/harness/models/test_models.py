@@ -124,6 +124,25 @@ def test_unknown_choices_are_listed(name: str, option: str) -> None:
         build(name, **{option: "nothing"})
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_without_norm_train(name: str, skip: bool) -> None:
+    if not skip and "skip" not in settable(MODELS.get(name)):
+        pytest.skip("no such option")
+    options = {"skip": skip} if "skip" in settable(MODELS.get(name)) else {}
+    model = build(name, (1, 8, 8), norm="none", **options)
+    x = inputs(name, (1, 8, 8), 16)
+    labels = torch.arange(x[..., 0, 0, 0].numel()) % 10
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(200):
+        loss = nn.functional.cross_entropy(model(x).reshape(-1, 10), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.5  # chance is ln 10 = 2.3
+
+
 SMOOTH = [n for n in NAMES if "activation" in settable(MODELS.get(n))]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_sample_images
 
-from harness.datasets.base import Array, DataSet, Split
+from harness.datasets.base import Array
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +31,3 @@ def digit_images() -> Array:
 def x(photos: Array) -> torch.Tensor:
     """Six photographs as the corruptions see them, float64 in [0, 1]."""
     return torch.from_numpy(photos[::5].copy()).double() / 255
-
-
-def data_set(name: str, inputs: Array, num_classes: int = 10) -> DataSet:
-    """Return a data set whose three parts are all `inputs`."""
-    labels = np.arange(len(inputs), dtype=np.int64) % num_classes
-    part = Split(inputs, labels)
-    return DataSet(name, part, part, part, num_classes)

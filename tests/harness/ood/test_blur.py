@@ -10,6 +10,7 @@ from harness.ood import blur
 from harness.ood.draws import Draws
 from harness.ood.linear import apply_both, gaussian_matrix, zoom_matrix
 from harness.ood.suite import SUITE
+from tests.harness.ood.oracles import naive_smear, naive_zoom
 
 CPU = torch.device("cpu")
 
@@ -108,23 +109,6 @@ def test_glass_blur_at_other_sizes_stays_within_the_image() -> None:
     assert not torch.equal(source[0], source[1])
 
 
-def naive_smear(image: Array, radius: float, sigma: float, angle: float) -> Array:
-    """One ray of half-Gaussian weights per pixel, border pixels repeated."""
-    side = image.shape[-1]
-    weights = [
-        math.exp(-(i**2) / (2 * sigma**2)) for i in range(2 * math.ceil(radius) + 1)
-    ]
-    out = np.zeros_like(image)
-    for h in range(side):
-        for w in range(side):
-            for i, weight in enumerate(weights):
-                row = h + math.ceil(i * math.sin(angle) - 0.5)
-                column = w + math.ceil(i * math.cos(angle) - 0.5)
-                row, column = min(max(row, 0), side - 1), min(max(column, 0), side - 1)
-                out[:, h, w] += weight * image[:, row, column]
-    return out / sum(weights)
-
-
 @pytest.mark.parametrize("severity", [1, 5])
 def test_motion_blur_follows_a_ray(x: torch.Tensor, severity: int) -> None:
     x = x[:2]
@@ -137,16 +121,6 @@ def test_motion_blur_follows_a_ray(x: torch.Tensor, severity: int) -> None:
     ]
     got = blur.motion_blur(x, constants, Draws("motion_blur", severity, CPU))
     torch.testing.assert_close(got, torch.from_numpy(np.stack(expected)))
-
-
-def naive_zoom(image: Array, factor: float) -> Array:
-    side = image.shape[-1]
-    crop = math.ceil(side / factor)
-    top = (side - crop) // 2
-    part = image[top : top + crop, top : top + crop]
-    large = ndimage.zoom(part, factor, order=1, mode="nearest")
-    trim = (large.shape[0] - side) // 2
-    return large[trim : trim + side, trim : trim + side]
 
 
 @pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])

@@ -10,7 +10,7 @@ from harness.datasets.base import Array
 from harness.ood import digital
 from harness.ood.draws import Draws
 from harness.ood.suite import SUITE, corrupt
-from tests.harness.ood.test_weather import naive_hsv
+from tests.harness.ood.oracles import naive_hsv
 
 CPU = torch.device("cpu")
 
@@ -70,11 +70,9 @@ def test_jpeg_compression_is_pillows(photos: Array, severity: int) -> None:
     (quality,) = SUITE["jpeg_compression"].constants[severity - 1]
     expected = np.stack([jpeg_of_pillow(image, quality) for image in photos])
     got = corrupt(photos, "jpeg_compression", severity).astype(int)
-    change = np.abs(photos.astype(int) - expected).mean()
-    # Pillow's integer transforms round differently; a coefficient on a tie may
-    # fall into the next bin, which is a step of one frequency in one block.
-    assert np.abs(got - expected).mean() < 0.05 * change
-    assert (np.abs(got - expected) <= 2).mean() > 0.99
+    # Equal but for single coefficients that fixed-point arithmetic moves over a tie.
+    assert np.abs(got - expected).mean() < 0.05
+    assert (got == expected).mean() > 0.99
 
 
 @pytest.mark.parametrize("side", [8, 12])
@@ -82,17 +80,17 @@ def test_jpeg_compression_of_grey_images_is_pillows(photos: Array, side: int) ->
     grey = np.ascontiguousarray(photos[:, :1, :side, :side])
     expected = np.stack([jpeg_of_pillow(image, 65) for image in grey])
     got = corrupt(grey, "jpeg_compression", 2).astype(int)
-    assert np.abs(got - expected).mean() < 0.1
+    assert np.abs(got - expected).mean() < 0.01
 
 
-@pytest.mark.parametrize("side", [20, 30])
+@pytest.mark.parametrize("side", [15, 20, 30])
 def test_jpeg_compression_pads_incomplete_blocks_as_pillow_does(
     photos: Array, side: int
 ) -> None:
     cut = np.ascontiguousarray(photos[:, :, :side, :side])
     expected = np.stack([jpeg_of_pillow(image, 50) for image in cut])
     got = corrupt(cut, "jpeg_compression", 4).astype(int)
-    assert np.abs(got - expected).mean() < 0.2
+    assert np.abs(got - expected).mean() < 0.01
 
 
 def test_the_affine_map_moves_three_corners_by_the_drawn_shifts() -> None:

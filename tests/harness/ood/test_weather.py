@@ -1,4 +1,3 @@
-import colorsys
 import math
 
 import numpy as np
@@ -12,7 +11,7 @@ from harness.ood.draws import Draws
 from harness.ood.spatter import MUD, WATER, _rim_distance, spatter
 from harness.ood.suite import SUITE
 from harness.ood.texture import frost_textures, plasma
-from tests.harness.ood.test_blur import naive_smear, naive_zoom
+from tests.harness.ood.oracles import naive_hsv, naive_plasma, naive_smear, naive_zoom
 
 CPU = torch.device("cpu")
 
@@ -59,31 +58,6 @@ def test_frost_textures_are_bluish_white_and_within_range() -> None:
     assert textures.std() > 0.15
 
 
-def naive_plasma(numbers: Array, decay: float) -> Array:
-    """Diamond-square on a torus, one pixel after another."""
-    side = len(numbers)
-    out = np.zeros((side, side))
-    step, wibble = side, 100.0
-    while step >= 2:
-        half = step // 2
-
-        def set_mean(h: int, w: int, around: list[tuple[int, int]]) -> None:
-            mean = sum(out[a % side, b % side] for a, b in around) / 4
-            out[h, w] = mean + wibble * (2 * numbers[h, w] - 1) * wibble  # noqa: B023
-
-        for h in range(half, side, step):
-            for w in range(half, side, step):
-                corners = [(h + a, w + b) for a in (-half, half) for b in (-half, half)]
-                set_mean(h, w, corners)
-        for h in range(0, side, half):
-            for w in range(0, side, half):
-                if (h // half + w // half) % 2:
-                    cross = [(h - half, w), (h + half, w), (h, w - half), (h, w + half)]
-                    set_mean(h, w, cross)
-        step, wibble = half, wibble / decay
-    return (out - out.min()) / (out.max() - out.min())
-
-
 @pytest.mark.parametrize("decay", [3.0, 1.75])
 def test_plasma_is_diamond_square_on_a_torus(decay: float) -> None:
     numbers = np.random.default_rng(0).random((2, 16, 16))
@@ -103,16 +77,6 @@ def test_fog_adds_clouds_and_keeps_the_brightest_value_possible(
         np.testing.assert_allclose(got[i], (image + cover) * peak / (peak + 0.75))
     black = weather.fog(0 * x, (0.75, 2.5), Draws("fog", 3, CPU))
     assert black.max() == 0
-
-
-def naive_hsv(image: Array, change) -> Array:
-    """Apply `change(h, s, v)` to each pixel with the standard library's conversion."""
-    out = np.empty_like(image)
-    for h in range(image.shape[1]):
-        for w in range(image.shape[2]):
-            hsv = change(*colorsys.rgb_to_hsv(*image[:, h, w]))
-            out[:, h, w] = colorsys.hsv_to_rgb(*hsv)
-    return out
 
 
 @pytest.mark.parametrize("amount", [0.05, 0.3])

@@ -1,0 +1,52 @@
+"""A profile and a grid that train in moments, for tests of the command line."""
+
+import dataclasses
+
+from harness.profiles import Profile, digits
+from harness.spec import Part, Recording, RunConfig
+
+
+def profile() -> Profile:
+    """Return digits with little of everything."""
+    ood = Part("corrupted", {"num_images": 32, "severities": (1, 5)})
+    return dataclasses.replace(
+        digits(),
+        name="tiny",
+        dataset=Part("digits", {"train_size": 128, "validation_size": 64}),
+        epochs=3,
+        recording=Recording(train_subset=32, evals_per_epoch=1, ood=(ood,)),
+        offered=(),
+    )
+
+
+def grid(base: Profile) -> list[RunConfig]:
+    """Return 12 runs in 6 cohorts."""
+    return [
+        base.run(optimizer=optimizer, batch_size=batch_size, seed=seed)
+        for optimizer in ("sgd", "adamw", "lion")
+        for batch_size in (64, 128)
+        for seed in range(2)
+    ]
+
+
+def slow_grid(base: Profile) -> list[RunConfig]:
+    """Return 6 runs in 3 cohorts that take some seconds each."""
+    runs = [base.run(optimizer=o, seed=s) for o in base.optimizers for s in range(2)]
+    return [dataclasses.replace(run, epochs=400) for run in runs]
+
+
+def broken_model(in_shape: tuple[int, ...], num_classes: int) -> None:
+    """Fail like a user's model with a mistake in it."""
+    raise RuntimeError("this model cannot be built")
+
+
+def broken_grid(base: Profile) -> list[RunConfig]:
+    """Return a sound run and one whose model fails."""
+    sound = base.run()
+    model = Part("tests.harness.tiny:broken_model")
+    return [sound, dataclasses.replace(sound, model=model)]
+
+
+def wild_grid(base: Profile) -> list[RunConfig]:
+    """Return a run that diverges beside one that does not."""
+    return [base.run(lr_mult=1e12), base.run()]
