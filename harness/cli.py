@@ -1,6 +1,7 @@
 """The command line. Imports what a command needs inside its function."""
 
 import contextlib
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -99,6 +100,82 @@ def generate(
         raise typer.Exit(EXIT_FAILED)
 
 
+@app.command(epilog="Example: harness status runs/t4")
+def status(folder: Folder, as_json: Json = False) -> None:
+    """Tell how far a corpus folder is, and which runs failed."""
+    from harness import status as reading
+
+    found = reading.status(folder)
+    _answer(dataclasses.asdict(found), reading.status_text(found), as_json)
+    if found.failures:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(epilog="Example: harness verify runs/t4")
+def verify(folder: Folder, as_json: Json = False) -> None:
+    """Check every byte of a corpus against its manifest, and the tables' sense."""
+    from harness import verify as checking
+
+    problems = checking.verify(folder)
+    lines = [f"{p.kind}: {p.path}: {p.what}" for p in problems]
+    text = "\n".join(lines) or f"{folder}: every file is as it was written"
+    _answer([dataclasses.asdict(p) for p in problems], text, as_json)
+    if problems:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(epilog="Example: harness show runs/t4 r-1f --figure run.png")
+def show(
+    folder: Folder,
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Run id or its beginning.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Write the figure here: .png, .pdf or .svg.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a corpus at a glance, or one run: as text, and as a figure if asked."""
+    import polars as pl
+
+    from harness import show as showing
+    from harness.corpus import Corpus
+
+    corpus = Corpus.open(folder)
+    if run is None:
+        data, text = corpus.manifest, showing.corpus_text(corpus)
+    else:
+        with _usage():
+            run = showing.find_run(corpus, run)
+        data = corpus.runs().row(by_predicate=pl.col("run_id") == run, named=True)
+        text = showing.run_text(corpus, run)
+    _answer(data, text, as_json)
+    if figure is not None:
+        picture = (
+            showing.run_figure(corpus, run) if run else showing.corpus_figure(corpus)
+        )
+        with _usage():
+            picture.savefig(figure, dpi=150)
+        typer.echo(f"figure: {figure}", err=True)
+
+
+@app.command(epilog="Example: harness doctor --data-dir ~/data")
+def doctor(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="RUNCAST_DATA_DIR", help="Local mirror of data sets."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look over this machine: Python, torch, devices, disk, data sets, Hub."""
+    from harness import doctor as looking
+
+    found = looking.checks(Path.cwd(), data_dir=data_dir)
+    _answer([dataclasses.asdict(c) for c in found], looking.checks_text(found), as_json)
+    if not all(check.ok for check in found):
+        raise typer.Exit(EXIT_FAILED)
+
+
 @contextlib.contextmanager
 def _usage() -> Iterator[None]:
     """Turn wrong names and values into a message and exit code 2."""
@@ -111,7 +188,7 @@ def _usage() -> Iterator[None]:
 
 
 def _answer(data: Any, text: str, as_json: bool) -> None:
-    typer.echo(json.dumps(data, indent=1) if as_json else text)
+    typer.echo(json.dumps(data, indent=1, default=str) if as_json else text)
 
 
 def _fail(message: str, code: int) -> None:

@@ -24,7 +24,7 @@ from harness.generate import (
 from harness.generate import (
     prepare as join,
 )
-from harness.plan import plan_grid
+from harness.planning import plan_grid
 from harness.profiles import Profile
 from harness.progress import Display, duration
 from harness.record import failed_ids, finished_ids
@@ -240,9 +240,7 @@ def _with_offered(profile: Profile, source: Source) -> Profile:
             sys.stderr.write(f"left out: {name} ({reason})\n")
         else:
             extra.append(Part(name))
-    recording = profile.recording
-    recording = dataclasses.replace(recording, ood=(*recording.ood, *extra))
-    return dataclasses.replace(profile, recording=recording)
+    return dataclasses.replace(profile, at_hand=tuple(extra))
 
 
 def _shared_with_grids(prepared: Prepared) -> dict[str, int]:

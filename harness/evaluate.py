@@ -12,7 +12,7 @@ from harness.feed import DeviceData, DeviceSplit
 CALIBRATION_BINS = 15
 """Equal-width confidence bins, right-closed (Guo et al. 2017, arXiv 1706.04599)."""
 
-CPU_CHUNK = 128
+CPU_CHUNK = 64
 """Images a pass on a CPU: activations of a cohort stay in the cache."""
 CUDA_CHUNK = 2048
 """Images a pass on a GPU."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from harness.corpus import MANIFEST, read_manifest
 from harness.errors import RuncastError, StorageError
 from harness.executors.events import Event, Outcome
-from harness.executors.lease import Lease
+from harness.lease import Lease
 from harness.plan import Plan, PlannedRun
 from harness.publish import build
 from harness.record import failed_ids, finished_ids
@@ -19,6 +19,10 @@ from harness.storage import sweep
 
 TABLES_WAIT_S = 120.0
 """Seconds to wait for another driver that is writing the tables."""
+
+
+TRAINING_SHARE = 0.9
+"""Share of a cohort's time before its final scores."""
 
 
 class Executor(Protocol):
@@ -75,7 +79,7 @@ class Progress:
     def update(self, event: Event) -> None:
         """Take in an executor's event."""
         if event.kind == "progress":
-            self.shares[event.cohort] = event.share
+            self.shares[event.cohort] = TRAINING_SHARE * event.share
         elif event.kind == "done":
             self.shares[event.cohort] = 1.0
             for status in event.statuses:

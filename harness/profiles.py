@@ -5,7 +5,7 @@ Base settings follow the plan: SGD with Nesterov momentum at a learning rate of 
 """
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.registry import PROFILES
 from harness.spec import Part, Recording, RunConfig
@@ -44,8 +44,10 @@ class Profile:
     """Data set of grids that vary the resolution, where it is another one."""
     max_runs: int | None = None
     """Keep only this many runs of a grid, spread over its first seed."""
-    offered: tuple[str, ...] = field(default=())
-    """Out-of-distribution sets added where their data are at hand."""
+    offered: tuple[str, ...] = ()
+    """Natural shifts of the data set, recorded where their data are at hand."""
+    at_hand: tuple[Part, ...] = ()
+    """Those of them that are; scored at the data set's own resolution only."""
 
     def run(
         self,
@@ -63,8 +65,11 @@ class Profile:
         base = self.optimizers[optimizer]
         per_batch = batch_size / REFERENCE_BATCH if optimizer == "sgd" else 1.0
         rate = base.params["lr"] * lr_mult * per_batch
-        dataset, model = self.dataset, self.model
-        if resolution is not None:
+        dataset, model, recording = self.dataset, self.model, self.recording
+        if resolution is None:
+            ood = (*recording.ood, *self.at_hand)
+            recording = dataclasses.replace(recording, ood=ood)
+        else:
             dataset = self.resolution_dataset or dataset
             dataset = dataset.with_params(resolution=resolution)
         if width is not None:
@@ -80,7 +85,7 @@ class Profile:
             seed=seed,
             augmentation=self.augmentations[augmentation],
             precision=self.precision,
-            recording=self.recording,
+            recording=recording,
         )
 
 

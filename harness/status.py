@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness import lease
 from harness.corpus import MANIFEST, Corpus
 from harness.errors import CorpusError
-from harness.executors import lease
 from harness.plan import Plan
 from harness.record import failed_ids, finished_ids, shard_path
 from harness.storage import read_parquet

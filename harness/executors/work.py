@@ -16,7 +16,7 @@ from harness.checkpoint import CheckpointFile
 from harness.datasets import Source
 from harness.environment import describe
 from harness.errors import StorageError
-from harness.executors.lease import Lease
+from harness.lease import Lease
 from harness.plan import Plan
 from harness.record import RunRecord, finished_ids
 from harness.spec import RunConfig

@@ -15,7 +15,7 @@ class OodCell:
     """One set, corruption and severity: the unit in which results are recorded."""
 
     set_name: str
-    """Name of the set as recorded, such as "digits-c" or "cifar10.1-v6"."""
+    """Name of the set as recorded, such as "digits-corrupted" or "cifar10.1-v6"."""
     corruption: str
     """Name of the corruption, "none" for a natural shift."""
     severity: int

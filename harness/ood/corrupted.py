@@ -38,7 +38,8 @@ def corrupted(
         num_images: First so many of the test set; None: all.
 
     Returns:
-        One cell for each corruption and severity, of the set "<data set>-c".
+        One cell for each corruption and severity, of the set "<data set>-corrupted";
+        "-c" is left to the official files.
 
     Raises:
         ValueError: The data set has no square grey or colour images, or an argument
@@ -69,7 +70,7 @@ def corrupted(
             )
             return Split(kept_copy["inputs"], test.labels)
 
-        set_name = f"{dataset.name}-c"
+        set_name = f"{dataset.name}-corrupted"
         return OodCell(set_name=set_name, corruption=name, severity=severity, load=load)
 
     return [

@@ -73,13 +73,11 @@ def record(
         status=status,
         num_steps=num_steps,
         steps_per_epoch=num_steps // EPOCHS,
-        curves={
-            k: Curve(s, np.asarray(v, np.float32)) for k, (s, v) in curves.items()
-        },
+        curves={k: Curve(s, np.asarray(v, np.float32)) for k, (s, v) in curves.items()},
         events=(Event(last, "diverged", {"reason": "loss not finite"}),) * diverged,
         final=final,
         ood=tuple(
-            OodResult("corrupted", c, s, max(0, correct - 9 * s), 200, 0.1 * s)
+            OodResult("corrupted", c, s, max(0, correct - 9 * s), 200, 0.125 * s)
             for c, s in CELLS * ood
         ),
         costs={"train_s": 1.5, "eval_s": 0.25, "log_s": 0.01},

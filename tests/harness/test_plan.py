@@ -4,7 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from harness.plan import PACK, Plan, plan_grid
+from harness.plan import Plan
+from harness.planning import PACK, plan_grid
 from harness.profiles import Profile, cifar10, digits, smoke
 from harness.registry import GRIDS, PROFILES
 

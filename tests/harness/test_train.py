@@ -1,4 +1,4 @@
-"""The training loop: against a plain loop, alone and in cohorts, interrupted, diverged."""
+"""The training loop: against a plain loop, in cohorts, interrupted, diverged."""
 
 import dataclasses
 import math

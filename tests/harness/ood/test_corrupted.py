@@ -24,7 +24,7 @@ def test_digits_have_a_cell_for_each_kept_corruption_and_severity(
     cells = OOD_SETS.get("corrupted")(source, dataset, CPU)
     expected = [(name, severity) for name in kept(1, 8) for severity in range(1, 6)]
     assert [(cell.corruption, cell.severity) for cell in cells] == expected
-    assert {cell.set_name for cell in cells} == {"digits-c"}
+    assert {cell.set_name for cell in cells} == {"digits-corrupted"}
     split = cells[7].load()
     assert np.array_equal(split.inputs, corrupt(digit_images, "shot_noise", 3))
     assert np.array_equal(split.labels, dataset.test.labels)

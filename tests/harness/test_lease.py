@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from harness.executors.lease import STALE_S, Lease
+from harness.lease import STALE_S, Lease
 
 
 def test_a_claim_has_one_holder_until_it_is_given_back(tmp_path):
@@ -23,7 +23,7 @@ def test_a_claim_has_one_holder_until_it_is_given_back(tmp_path):
 def test_the_claim_of_a_dead_process_is_taken_over_at_once(tmp_path):
     code = (
         "import sys, pathlib, os\n"
-        "from harness.executors.lease import Lease\n"
+        "from harness.lease import Lease\n"
         "Lease.acquire(pathlib.Path(sys.argv[1]), 'c-1'); os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
@@ -49,7 +49,7 @@ def test_a_reused_process_number_does_not_keep_a_claim_alive(tmp_path):
 def test_of_many_claimants_one_wins(tmp_path):
     code = (
         "import sys, pathlib, time\n"
-        "from harness.executors.lease import Lease\n"
+        "from harness.lease import Lease\n"
         "while time.time() < float(sys.argv[2]): pass\n"
         "got = Lease.acquire(pathlib.Path(sys.argv[1]), 'c-1')\n"
         "print(int(got is not None), flush=True); time.sleep(1)\n"

@@ -1,0 +1,157 @@
+"""Numbers behind text and figures: curves of a run, seed noise, early losses."""
+
+import difflib
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from harness.corpus import Corpus
+
+Array = npt.NDArray[np.float64]
+
+ACCURACY = "final.test_accuracy"
+EARLY_WINDOW = (0.15, 0.20)
+"""Share of a run's steps over which its early training loss is averaged."""
+
+
+class SeedNoise(NamedTuple):
+    """Spread of a score among replicates and among configurations."""
+
+    within: float
+    """Pooled standard deviation of runs about their family's mean."""
+    between: float
+    """Standard deviation of the means of these families."""
+    typical: float
+    """Median over the families of their standard deviation."""
+    families: int
+    """Families with at least two runs."""
+
+
+def find_run(corpus: Corpus, prefix: str) -> str:
+    """Return the one run id that starts with `prefix`; its "r-" may be left out.
+
+    Raises:
+        KeyError: No run or more than one starts so; names the nearest.
+    """
+    wanted = prefix if prefix.startswith("r-") else f"r-{prefix}"
+    ids = corpus.runs(["run_id"])["run_id"].sort().to_list()
+    found = [i for i in ids if i.startswith(wanted)]
+    if len(found) == 1:
+        return str(found[0])
+    if found:
+        some = ", ".join(found[:5])
+        raise KeyError(
+            f"{len(found)} runs of {corpus.name} start with {wanted}: {some}"
+        )
+    near = difflib.get_close_matches(wanted, ids, n=3, cutoff=0.0)
+    raise KeyError(
+        f"no run of {corpus.name} starts with {wanted}; nearest: {', '.join(near)}"
+    )
+
+
+def run_curves(corpus: Corpus, run_id: str) -> dict[str, tuple[Array, Array]]:
+    """Return steps and values of every signal of a run, its segments joined."""
+    rows = corpus.curves(run_ids=[run_id]).sort("signal", "segment")
+    return {
+        str(signal): (_joined(part["steps"]), _joined(part["values"]))
+        for (signal,), part in rows.group_by("signal", maintain_order=True)
+    }
+
+
+def ood_names(runs: pl.DataFrame) -> list[str]:
+    """Return the out-of-distribution sets that some run was scored on."""
+    return [
+        name.removeprefix("ood.").removesuffix("_accuracy")
+        for name in runs.columns
+        if name.startswith("ood.") and runs[name].count()
+    ]
+
+
+def seed_noise(runs: pl.DataFrame, score: str = ACCURACY) -> SeedNoise | None:
+    """Return how a score varies with the seed and with the configuration.
+
+    Formula: within = sqrt(sum_f sum_i (x_fi - mean_f)^2 / (N - F)) over the F families
+    with two runs or more, N runs in all; between is the standard deviation (F - 1) of
+    their means. None without two such families. Runs without the score are left out.
+
+    Example:
+        Families (0, 2) and (10, 12) give within sqrt(4 / 2) = 1.414 and between 7.071.
+    """
+    groups = (
+        runs.filter(pl.col(score).is_not_null() & pl.col(score).is_not_nan())
+        .group_by("family_id")
+        .agg(n=pl.len(), mean=pl.col(score).mean(), var=pl.col(score).var(ddof=1))
+        .filter(pl.col("n") > 1)
+    )
+    if len(groups) < 2:
+        return None
+    n, var = groups["n"].to_numpy(), groups["var"].to_numpy()
+    within = float(np.sqrt(np.sum(var * (n - 1)) / np.sum(n - 1)))
+    between = float(np.std(groups["mean"].to_numpy(), ddof=1))
+    return SeedNoise(within, between, float(np.median(np.sqrt(var))), len(n))
+
+
+def early_losses(corpus: Corpus) -> dict[str, float]:
+    """Return each run's geometric mean training loss over `EARLY_WINDOW`.
+
+    Runs that had no finite positive loss there are left out. Cost: reads the first
+    20 % of one signal.
+    """
+    lengths = corpus.runs(["run_id", "num_steps"])
+    low, high = EARLY_WINDOW
+    early = (
+        corpus.curves(["train_loss"], until=high)
+        .explode("steps", "values")
+        .join(lengths, on="run_id")
+        .filter(pl.col("steps") > low * pl.col("num_steps"))
+        .filter(pl.col("values").is_finite() & (pl.col("values") > 0))
+        .group_by("run_id")
+        .agg(pl.col("values").cast(pl.Float64).log().mean().exp())
+    )
+    return dict(early.rows())
+
+
+def spearman(x: Array, y: Array) -> float | None:
+    """Return Spearman's rank correlation, average ranks for ties; None if undefined.
+
+    Example:
+        (1, 2, 3) with (6, 5, 4) gives -1.
+    """
+    ranks = pl.DataFrame({"x": x, "y": y}).select(pl.all().rank())
+    if len(ranks) < 3 or ranks["x"].n_unique() < 2 or ranks["y"].n_unique() < 2:
+        return None
+    return float(ranks.select(pl.corr("x", "y")).item())
+
+
+def binned(steps: Array, values: Array, bins: int = 80) -> tuple[Array, Array]:
+    """Return geometric means of positive values over logarithmic bins of steps.
+
+    Values that are not finite or not positive are left out, and so are empty bins.
+    """
+    good = np.isfinite(values) & (values > 0) & (steps > 0)
+    x, y = np.log(steps[good]), np.log(values[good])
+    if not len(x):
+        return x, y
+    edges = np.linspace(x.min(), x.max() + 1e-9, bins + 1)
+    which = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, bins - 1)
+    count = np.bincount(which, minlength=bins)
+    full = count > 0
+    means = [np.bincount(which, weights=w, minlength=bins)[full] for w in (x, y)]
+    return np.exp(means[0] / count[full]), np.exp(means[1] / count[full])
+
+
+def smoothed(values: Array, width: int) -> Array:
+    """Return the running mean over `width` neighbours; NaN where any is not finite.
+
+    Shorter windows at both ends keep the length.
+    """
+    ones = np.ones(max(1, min(width, len(values))))
+    clean = np.where(np.isfinite(values), values, np.nan)
+    weights = np.convolve(np.ones(len(values)), ones, mode="same")
+    return np.asarray(np.convolve(clean, ones, mode="same") / weights)
+
+
+def _joined(lists: pl.Series) -> Array:
+    return lists.explode().to_numpy().astype(np.float64)

@@ -1,0 +1,78 @@
+"""Colours and dress of figures: matplotlib figures of 1200 pixels, no global state.
+
+Colours are those of Okabe and Ito (2008) and of cividis, which colour-blind readers
+tell apart; optimizers differ in their markers too.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+WIDTH_IN: Final = 12.0
+DPI: Final = 100
+OKABE_ITO: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MARKERS: Final = "osD^vP"
+GREY: Final = "#6f6f6f"
+DARK: Final = "#222222"
+SEVERITIES: Final = ("#cfe3f1", "#9cc4e0", "#649fc9", "#3078ac", "#0b4f80")
+"""Light to dark; a stronger corruption is darker."""
+
+
+def new_figure(title: str, height_in: float) -> Figure:
+    """Return an empty figure with a title."""
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout=layout)
+    figure.suptitle(title, fontsize=13.5, color=DARK, fontweight="bold")
+    return figure
+
+
+def dress(axes: Axes, title: str, x: str = "", y: str = "") -> None:
+    """Give axes their title and labels, a faint grid and no frame above and right."""
+    axes.set_title(title, fontsize=11.5, loc="left", color=DARK)
+    axes.set_xlabel(x, fontsize=10, color=DARK)
+    axes.set_ylabel(y, fontsize=10, color=DARK)
+    axes.tick_params(labelsize=9, color=GREY, labelcolor=DARK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.grid(color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def logarithmic(axes: Axes, which: str) -> None:
+    """Make the axes named in `which` ("x", "y" or both) logarithmic, plain numbers."""
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        getattr(axes, f"set_{name}scale")("log")
+        low, high = getattr(axes, f"get_{name}lim")()
+        several = high / max(low, 1e-300) > 500
+        axis.set_major_locator(LogLocator(subs=(1.0,) if several else (1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def not_measured(axes: Axes, title: str, why: str) -> None:
+    """Say in place of a panel why there is nothing in it."""
+    dress(axes, title)
+    axes.set_axis_off()
+    axes.text(
+        0.5,
+        0.5,
+        why,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        fontsize=10.5,
+        color=GREY,
+    )
+
+
+def looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return a colour and a marker for each distinct name, in sorted order."""
+    return {
+        name: (OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)])
+        for i, name in enumerate(sorted(set(names)))
+    }

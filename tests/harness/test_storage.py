@@ -1,0 +1,185 @@
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from harness.errors import CorpusError, StorageError
+from harness.storage import (
+    ABANDONED_S,
+    creating,
+    open_parquet,
+    read_parquet,
+    replacing,
+    sha256_of,
+    sweep,
+    write_parquet,
+    write_text,
+)
+
+WRITER = """
+import sys
+from pathlib import Path
+from harness.storage import creating, replacing
+folder, i = Path(sys.argv[1]), 0
+print("ready", flush=True)
+while True:
+    for commit, name in ((replacing, "same"), (creating, f"new-{i}")):
+        with commit(folder / name) as temporary:
+            temporary.write_bytes(bytes([i % 251]) * 50_000)
+    i += 1
+"""
+
+
+def test_a_file_is_replaced_and_no_temporary_stays(tmp_path):
+    write_text(tmp_path / "deep" / "a.txt", "old")
+    write_text(tmp_path / "deep" / "a.txt", "new")
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.txt"]
+    assert (tmp_path / "deep" / "a.txt").read_text() == "new"
+
+
+def test_a_failing_writer_leaves_the_old_file(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with (
+        pytest.raises(ZeroDivisionError, match="division"),
+        replacing(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.write_text(str(1 / 0))
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_the_first_creator_wins(tmp_path):
+    for text in ("first", "second"):
+        with creating(tmp_path / "a.txt") as temporary:
+            temporary.write_text(text)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["first"]
+
+
+def _kill_writers(folder: Path, trials: int) -> None:
+    """Kill a writing process at a random time, again and again."""
+    folder.mkdir()
+    delays = random.Random(0)
+    for _ in range(trials):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE
+        ) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            time.sleep(delays.uniform(0, 0.02))
+            child.send_signal(signal.SIGKILL)
+        for path in folder.glob("[!.]*"):
+            content = path.read_bytes()
+            assert len(content) == 50_000
+            assert len(set(content)) == 1
+            path.unlink()
+
+
+def test_visible_files_are_whole_after_kill(tmp_path):
+    _kill_writers(tmp_path / "w", 12)
+
+
+@pytest.mark.slow
+def test_visible_files_are_whole_after_a_thousand_kills(tmp_path):
+    _kill_writers(tmp_path / "w", 1000)
+
+
+def test_a_full_disk_names_the_path_and_leaves_no_trace(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*a\.txt.*too large"):
+            write_text(tmp_path / "a.txt", "x" * 20_000)
+        noise = pa.table({"x": np.random.default_rng(0).random(10_000)})
+        with (
+            pytest.raises(StorageError, match=r"cannot write .*t\.parquet"),
+            replacing(tmp_path / "t.parquet") as temporary,
+        ):
+            write_parquet(temporary, noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_a_storage_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StorageError, match="mend the permissions"):
+        write_text(tmp_path / "a.txt", "")
+
+
+def test_a_file_in_place_of_a_folder_is_a_storage_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write"):
+        write_text(tmp_path / "file" / "a.txt", "")
+
+
+def test_old_temporaries_are_swept_and_young_ones_stay(tmp_path):
+    long_ago = time.time() - 2 * ABANDONED_S
+    for place in (tmp_path, tmp_path / "shards"):
+        (place / ".tmp-old" / "runs").mkdir(parents=True)
+        (place / ".tmp-young").mkdir()
+        (place / ".tmp-file").touch()
+        for left in (".tmp-old/runs", ".tmp-old", ".tmp-file"):
+            os.utime(place / left, (long_ago, long_ago))
+    (tmp_path / "keep").touch()
+    sweep(tmp_path)
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*"))
+    assert left == [".tmp-young", "keep", "shards", "shards/.tmp-young"]
+
+
+def test_parquet_pages_are_checked_when_read(tmp_path):
+    path = tmp_path / "t.parquet"
+    values = np.random.default_rng(0).random(1000)
+    write_parquet(path, pa.table({"x": values}))
+    assert read_parquet(path)["x"].to_numpy().tobytes() == values.tobytes()
+    damaged = bytearray(path.read_bytes())
+    damaged[2000] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(CorpusError, match=r"t\.parquet is damaged: .*[Cc]hecksum|CRC"):
+        read_parquet(path)
+
+
+def test_what_is_not_parquet_is_a_corpus_error(tmp_path):
+    for content in (b"", b"PAR1", b"x" * 100):
+        (tmp_path / "t").write_bytes(content)
+        with pytest.raises(CorpusError, match="not readable Parquet"):
+            open_parquet(tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    "encodings",
+    [None, {"x.list.element": "BYTE_STREAM_SPLIT"}],
+)
+def test_floats_survive_bit_for_bit(tmp_path, encodings):
+    bits = np.array([0x7FC00001, 0xFFC12345, 0x7F800000, 0xFF800000, 0x80000000, 1, 0])
+    values = bits.astype(np.uint32).view(np.float32)
+    table = pa.table({"x": pa.array([values], pa.list_(pa.float32()))})
+    write_parquet(tmp_path / "t", table, encodings=encodings)
+    back = read_parquet(tmp_path / "t")["x"][0].values.to_numpy()
+    if encodings:
+        assert back.tobytes() == values.tobytes()
+    else:  # a dictionary holds one NaN
+        assert np.array_equal(back, values, equal_nan=True)
+        assert np.signbit(back[4])
+
+
+def test_row_groups_are_as_asked(tmp_path):
+    table = pa.table({"x": list(range(10))})
+    write_parquet(tmp_path / "t", table, [table.slice(0, 3), table.slice(3)])
+    with open_parquet(tmp_path / "t") as file:
+        sizes = [file.metadata.row_group(i).num_rows for i in range(2)]
+        assert sizes == [3, 7]
+        assert file.read().equals(table)
+
+
+def test_sha256_is_that_of_the_standard(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(tmp_path / "abc") == expected
