@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from harness.datasets.source import find_source
-from harness.executors.local import CPU_ENVIRONMENT
+from harness.executors.local import cpu_environment
 from harness.feed import DeviceData
 from harness.planning import PACK
 from harness.profiles import digits
@@ -132,6 +132,6 @@ def main() -> None:
 if __name__ == "__main__":
     if os.environ.get("OMP_NUM_THREADS") != "1":  # as the harness starts its workers
         os.execve(
-            sys.executable, [sys.executable, *sys.argv], os.environ | CPU_ENVIRONMENT
+            sys.executable, [sys.executable, *sys.argv], os.environ | cpu_environment(1)
         )
     main()

@@ -14,7 +14,7 @@ import time
 import torch
 
 from harness.datasets.source import find_source
-from harness.executors.local import CPU_ENVIRONMENT
+from harness.executors.local import cpu_environment
 from harness.feed import DeviceData
 from harness.planning import PACK
 from harness.profiles import digits
@@ -57,13 +57,12 @@ def main() -> None:
             f"{cohort[0].batch_size:5d}  {off:8.0f}  {on:8.0f}"
             f"  {statistics.median(extra):+.2%} [{extra[len(extra) // 4]:+.2%}, "
             f"{extra[3 * len(extra) // 4]:+.2%}]"
-            f"  log account: {records[0].costs['log_s'] / records[0].costs['train_s']:.2%}"
         )
 
 
 if __name__ == "__main__":
     if os.environ.get("OMP_NUM_THREADS") != "1":  # as the harness starts its workers
         os.execve(
-            sys.executable, [sys.executable, *sys.argv], os.environ | CPU_ENVIRONMENT
+            sys.executable, [sys.executable, *sys.argv], os.environ | cpu_environment(1)
         )
     main()

@@ -21,7 +21,7 @@ def card_text(folder: Path, *, name: str, rows: dict[str, int]) -> str:
     runs = pl.read_parquet(folder / "runs" / "*.parquet")
     return "\n".join(
         [
-            _front_matter(name, rows["runs"]),
+            _front_matter(name, rows),
             f"# {name}\n",
             _summary(runs),
             "\n## Tables\n",
@@ -38,7 +38,8 @@ def card_text(folder: Path, *, name: str, rows: dict[str, int]) -> str:
     )
 
 
-def _front_matter(name: str, num_runs: int) -> str:
+def _front_matter(name: str, rows: dict[str, int]) -> str:
+    num_runs = rows["runs"]
     sizes = (("n<1K", 1000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000))
     size = next((label for label, edge in sizes if num_runs < edge), "100K<n<1M")
     lines = [
@@ -50,7 +51,8 @@ def _front_matter(name: str, num_runs: int) -> str:
         "tags: [learning-curves, training-dynamics, benchmark]",
         "configs:",
     ]
-    for config in _CONFIGS:
+    # `datasets` cannot load a table without rows, so none is offered to it
+    for config in (config for config in _CONFIGS if rows[config]):
         lines.append(f"- config_name: {config}")
         if config == "runs":
             lines.append("  default: true")

@@ -29,6 +29,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Corpus folder.")]
 
 def main() -> None:
     """Run the command line; a known error becomes one message and an exit code."""
+    sys.path.append(str(Path.cwd()))  # `module:attribute` may name a file here
     try:
         app()
     except RuncastError as error:
@@ -52,6 +53,10 @@ def generate(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Worker processes (default: cores).")
     ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(min=1, help="Threads of a worker; part of what fixes the bits."),
+    ] = 1,
     executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, or cuda:0,cuda:1 (default: best).")
@@ -81,6 +86,7 @@ def generate(
             profile=profile,
             folder=out,
             jobs=jobs,
+            threads=threads,
             executor=executor,
             device=device,
             limit=limit,

@@ -43,6 +43,7 @@ class Request:
     folder: Path
     profile: str | None = None
     jobs: int | None = None
+    threads: int = 1
     executor: str = "local"
     device: str | None = None
     limit: int | None = None
@@ -76,8 +77,10 @@ def prepare(request: Request) -> Prepared:
     devices = _devices(request.device)
     source = find_source(request.data_dir)
     GRIDS.get(request.grid)  # an unknown grid is told before anything is timed
-    profile = _profile(request, devices)
-    profile = _with_offered(profile, source)
+    profile = _with_offered(_profile(request, devices), source)
+    if profile.precision == "bfloat16" and devices == ("cpu",):
+        sys.stderr.write("precision: float32, as this is no GPU (so other run ids)\n")
+        profile = dataclasses.replace(profile, precision="float32")
     if request.evals_per_epoch is not None:
         recording = dataclasses.replace(
             profile.recording, evals_per_epoch=request.evals_per_epoch
@@ -85,7 +88,8 @@ def prepare(request: Request) -> Prepared:
         profile = dataclasses.replace(profile, recording=recording)
     plan = plan_grid(request.grid, profile, limit=request.limit)
     on_cpu = devices == ("cpu",)
-    jobs = request.jobs or (allowed_cores() if on_cpu else len(devices))
+    cores = max(1, allowed_cores() // request.threads)
+    jobs = request.jobs or (cores if on_cpu else len(devices))
     return Prepared(request, join(request.folder, plan), source, devices, jobs)
 
 
@@ -95,7 +99,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
     cohorts = list(job.pending_cohorts().values())
     bench = Workbench(prepared.source, torch.device(prepared.devices[0]))
     if bench.device.type == "cpu":
-        torch.set_num_threads(1)
+        torch.set_num_threads(prepared.request.threads)
     cost = estimate(cohorts, bench)
     shared = [run for run in job.plan.runs if len(run.grids) > 1]
     return {
@@ -179,13 +183,14 @@ def result_text(result: dict[str, Any]) -> str:
 
 def _executor(prepared: Prepared) -> Executor:
     folder, source = prepared.request.folder, prepared.source
+    devices, jobs, threads = prepared.devices, prepared.jobs, prepared.request.threads
     if prepared.request.executor == "ray":
         from harness.executors.ray import RayExecutor
 
-        return RayExecutor(folder, source, prepared.devices, prepared.jobs)
+        return RayExecutor(folder, source, devices, jobs=jobs, threads=threads)
     from harness.executors.local import LocalExecutor
 
-    return LocalExecutor(folder, source, prepared.devices, prepared.jobs)
+    return LocalExecutor(folder, source, devices, jobs=jobs, threads=threads)
 
 
 def _devices(text: str | None) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """A read-only view of a finished corpus folder; torch-free and lazy."""
 
+import bisect
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -110,32 +112,32 @@ class Corpus:
         percent = round(until * 100, 9)
         last = next(k for k, edge in enumerate(WINDOW_EDGES) if percent <= edge)
         chosen = None if signals is None else set(signals)
+        runs = None if run_ids is None else sorted(run_ids)
         tables = [CURVES.empty_table()]
         for name in self._files("curves"):
             if _segment(name) <= last:
-                tables += _matching_groups(self._verify(name), chosen)
+                tables += _matching_groups(self._verify(name), chosen, runs)
         frame = _frame(pa.concat_tables(tables))
-        if run_ids is not None:
-            frame = frame.filter(pl.col("run_id").is_in(list(run_ids)))
+        if runs is not None:
+            frame = frame.filter(pl.col("run_id").is_in(runs))
         if percent != WINDOW_EDGES[last]:
             frame = self._cut(frame, last, percent)
         return frame
 
     def _cut(self, frame: pl.DataFrame, segment: int, percent: float) -> pl.DataFrame:
         """Drop the steps of `segment` beyond `percent` of their run."""
-        lengths = self.runs(["run_id", "num_steps"])
-        inside = frame.filter(pl.col("segment") < segment)
-        edge = frame.filter(pl.col("segment") == segment).join(lengths, on="run_id")
-        keys = ["run_id", "segment", "signal"]
-        kept = (
-            edge.explode("steps", "values")
-            .filter(
-                pl.col("steps").cast(pl.Int64) * 100 <= percent * pl.col("num_steps")
-            )
-            .group_by(keys, maintain_order=True)
-            .agg("steps", "values")
+        edge = frame.filter(pl.col("segment") == segment).join(
+            self.runs(["run_id", "num_steps"]), on="run_id", maintain_order="left"
         )
-        return pl.concat([inside, kept.select(frame.columns)])
+        limits = percent * edge["num_steps"].to_numpy()
+        row = np.repeat(np.arange(len(edge)), edge["steps"].list.len().to_numpy())
+        steps = edge["steps"].explode().to_numpy().astype(np.int64)
+        inside = row[100 * steps <= limits[row]]
+        kept = edge.with_columns(
+            n=pl.Series(np.bincount(inside, minlength=len(edge)))
+        ).with_columns(pl.col("steps", "values").list.head(pl.col("n")))
+        before = frame.filter(pl.col("segment") < segment)
+        return pl.concat([before, kept.filter(pl.col("n") > 0).select(frame.columns)])
 
     def _table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         wanted = None if columns is None else list(columns)
@@ -198,22 +200,33 @@ def _segment(name: str) -> int:
     return int(name.split("-")[1])
 
 
-def _matching_groups(path: Path, signals: set[str] | None) -> list[pa.Table]:
-    """Return the row groups of some signals; a row group has one signal."""
+def _matching_groups(
+    path: Path, signals: set[str] | None, run_ids: Sequence[str] | None
+) -> list[pa.Table]:
+    """Return the row groups that may hold what is asked for, by their statistics."""
     with open_parquet(path) as file:
-        groups = range(file.num_row_groups)
+        metadata = file.metadata
         wanted = [
             group
-            for group in groups
-            if signals is None or _signal(file.metadata.row_group(group)) in signals
+            for group in range(file.num_row_groups)
+            if _may_hold(metadata.row_group(group), signals, run_ids)
         ]
-        return [file.read_row_groups(wanted).cast(CURVES)] if wanted else []
+        return [file.read_row_groups(wanted, CURVES.names)] if wanted else []
 
 
-def _signal(group: pq.RowGroupMetaData) -> Any:
-    columns = {group.column(i).path_in_schema: i for i in range(group.num_columns)}
-    statistics = group.column(columns["signal"]).statistics
-    return statistics.min if statistics else None
+def _may_hold(
+    group: pq.RowGroupMetaData, signals: set[str] | None, run_ids: Sequence[str] | None
+) -> bool:
+    """Tell whether a row group, of one signal and sorted by run, may hold some."""
+    run, signal = (
+        group.column(CURVES.get_field_index(name)).statistics
+        for name in ("run_id", "signal")
+    )
+    if signals is not None and signal.min not in signals:
+        return False
+    return run_ids is None or (
+        bisect.bisect_left(run_ids, run.min) < bisect.bisect_right(run_ids, run.max)
+    )
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

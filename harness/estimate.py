@@ -1,5 +1,6 @@
 """How long a plan takes and how much disk it needs, from a few timed passes."""
 
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -22,10 +23,12 @@ from harness.workbench import Workbench
 TIMED_S: Final = 2.0
 """Seconds spent on timing each kind of cohort, after a first warm-up step."""
 
-BYTES_A_VALUE: Final = 9.0
-"""Disk a recorded value, in shard and table together; measured on digits."""
-BYTES_A_CELL: Final = 40.0
-"""Disk a row of the table `ood`, in shard and table together."""
+BYTES_A_RUN: Final = 14_000.0
+"""Disk a run before its values, in shard and tables together; measured on digits."""
+BYTES_A_VALUE: Final = 9.5
+"""Disk a recorded value."""
+BYTES_A_CELL: Final = 15.0
+"""Disk a row of the table `ood`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ def estimate(cohorts: Sequence[Sequence[PlannedRun]], bench: Workbench) -> Estim
         rate = rates[kind]
         seconds += len(cohort) * (trained * rate.train + scored * rate.score)
         values = 3 * steps + 4 * evals
-        size += len(cohort) * (values * BYTES_A_VALUE + num_cells * BYTES_A_CELL)
+        size += len(cohort) * (
+            BYTES_A_RUN + values * BYTES_A_VALUE + num_cells * BYTES_A_CELL
+        )
     return Estimate(seconds, size)
 
 
@@ -145,12 +150,13 @@ NOMINAL_TRAIN: Final = 45_000
 
 
 def seconds_for_shape(plan: Plan) -> float:
-    """Return the seconds of training updates alone, timed on random images."""
+    """Return the seconds of training alone on one thread, timed on random images."""
     numbers = stream(0, "estimate")
     images = numbers.integers(0, 256, (512, *NOMINAL_SHAPE), dtype=np.uint8)
     labels = numbers.integers(0, NOMINAL_CLASSES, 512)
     split = Split(images, labels)
     dataset = DataSet("nominal", split, split, split, NOMINAL_CLASSES)
     data = DeviceData(dataset, torch.device("cpu"))
-    rate = _time([plan.runs[0].config], data).train
+    small = dataclasses.replace(plan.runs[0].config, batch_size=16, precision="float32")
+    rate = _time([small], data).train
     return sum(NOMINAL_TRAIN * run.config.epochs * rate for run in plan.runs)

@@ -33,7 +33,7 @@ class Lease:
         """Claim `name`, or return None if a living worker holds it."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.lease"
-        if _is_stale(path):
+        if is_stale(path):
             grave = path.with_name(f".stale-{uuid.uuid4().hex}")
             with contextlib.suppress(FileNotFoundError):
                 path.rename(grave)  # of several takers one wins
@@ -64,7 +64,7 @@ class Lease:
                 os.utime(self._path)
 
 
-def _is_stale(path: Path) -> bool:
+def is_stale(path: Path) -> bool:
     """Tell whether the holder is gone: by its process here, by silence elsewhere."""
     try:
         owner = json.loads(path.read_text() or "{}")

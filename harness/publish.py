@@ -11,8 +11,9 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ import pyarrow as pa
 from harness import __version__
 from harness.card import card_text
 from harness.corpus import MANIFEST, TABLES, manifest_text, read_manifest
-from harness.record import RunRecord, failed_ids, finished_ids, shard_path
+from harness.record import Curve, RunRecord, failed_ids, finished_ids, shard_path
 from harness.run_table import run_row, run_table
 from harness.schema import (
     CURVES,
@@ -155,20 +156,32 @@ def curve_segments(records: Sequence[RunRecord]) -> dict[int, list[pa.Table]]:
 
     Segments, signals and runs without a value have no row.
     """
-    records = sorted(records, key=lambda record: record.config.run_id)
+    runs = sorted(
+        ((record.config.run_id, record) for record in records), key=itemgetter(0)
+    )
     signals = sorted({name for record in records for name in record.curves})
     segments: defaultdict[int, list[pa.Table]] = defaultdict(list)
     for signal in signals:
-        having = [record for record in records if signal in record.curves]
-        bounds = np.stack([_bounds(record, signal) for record in having])
+        having = [(run_id, r) for run_id, r in runs if signal in r.curves]
+        bounds = np.stack([_bounds(record, signal) for _, record in having])
         for segment in range(len(WINDOW_EDGES)):
             lo, hi = bounds[:, segment], bounds[:, segment + 1]
             for rows in _groups(hi - lo):
-                slices = [
-                    (having[i], slice(int(lo[i]), int(hi[i]))) for i in rows.tolist()
+                cells = [
+                    _Cell(having[i][0], having[i][1].curves[signal], lo[i], hi[i])
+                    for i in rows.tolist()
                 ]
-                segments[segment].append(_curve_rows(slices, signal, segment))
+                segments[segment].append(_curve_rows(cells, signal, segment))
     return dict(sorted(segments.items()))
+
+
+class _Cell(NamedTuple):
+    """The part of a run's curve that lies in a segment."""
+
+    run_id: str
+    curve: Curve
+    start: int
+    stop: int
 
 
 def _bounds(record: RunRecord, signal: str) -> npt.NDArray[np.int64]:
@@ -189,23 +202,19 @@ def _groups(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
         yield from np.split(rows, np.flatnonzero(np.diff(group)) + 1)
 
 
-def _curve_rows(
-    slices: Sequence[tuple[RunRecord, slice]], signal: str, segment: int
-) -> pa.Table:
+def _curve_rows(cells: Sequence[_Cell], signal: str, segment: int) -> pa.Table:
     """Return one row a run, the lists assembled without a Python object a value."""
-    lengths = [part.stop - part.start for _, part in slices]
-    offsets = pa.array(np.cumsum([0, *lengths]), pa.int32())
-    steps, values = (
-        np.concatenate([run.curves[signal][i][part] for run, part in slices])
-        for i in (0, 1)
-    )
+    offsets = np.cumsum([0, *(cell.stop - cell.start for cell in cells)])
+    steps = np.concatenate([c.curve.steps[c.start : c.stop] for c in cells])
+    values = np.concatenate([c.curve.values[c.start : c.stop] for c in cells])
+    ends = pa.array(offsets, pa.int32())
     return pa.Table.from_arrays(
         [
-            pa.array([run.config.run_id for run, _ in slices], pa.string()),
-            pa.array(np.full(len(slices), segment, np.int8)),
-            pa.array([signal] * len(slices), pa.string()),
-            pa.ListArray.from_arrays(offsets, pa.array(steps, pa.int32())),
-            pa.ListArray.from_arrays(offsets, pa.array(values, pa.float32())),
+            pa.array([cell.run_id for cell in cells], pa.string()),
+            pa.array(np.full(len(cells), segment, np.int8)),
+            pa.array([signal] * len(cells), pa.string()),
+            pa.ListArray.from_arrays(ends, pa.array(steps, pa.int32())),
+            pa.ListArray.from_arrays(ends, pa.array(values, pa.float32())),
         ],
         schema=CURVES,
     )
@@ -213,8 +222,10 @@ def _curve_rows(
 
 def _ood(records: Sequence[RunRecord]) -> pa.Table:
     rows = [
-        {"run_id": record.config.run_id, **cell._asdict()}
+        {"run_id": run_id, **cell._asdict()}
         for record in records
+        if record.ood
+        for run_id in [record.config.run_id]
         for cell in record.ood
     ]
     return pa.Table.from_pylist(rows, schema=OOD_TABLE)

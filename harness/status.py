@@ -153,7 +153,7 @@ def _states(shards: Path, known: dict[str, str]) -> dict[str, str]:
 def _held(folder: Path) -> set[str]:
     """Return the cohorts that living workers hold."""
     claims = (folder / "leases").glob("c-*.lease")
-    return {path.stem for path in claims if not lease._is_stale(path)}
+    return {path.stem for path in claims if not lease.is_stale(path)}
 
 
 def _error(path: Path) -> str:

@@ -99,7 +99,8 @@ def write_parquet(
         use_content_defined_chunking=True,
     ) as writer:
         for group in row_groups if row_groups is not None else [table]:
-            writer.write_table(group, row_group_size=max(1, len(group)))
+            if len(group):  # an empty row group stops readers that size batches by it
+                writer.write_table(group, row_group_size=len(group))
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:

@@ -13,6 +13,7 @@ from harness.corpus import MANIFEST, TABLES, Corpus, read_manifest
 from harness.errors import CorpusError
 from harness.plan import PLAN, Plan
 from harness.record import SHARD_NAME, failed_ids, finished_ids
+from harness.schema import CURVES, EVENTS, OOD_TABLE, RUNS
 from harness.spec import RunConfig
 from harness.storage import read_parquet, sha256_of
 
@@ -21,6 +22,12 @@ Kind = Literal[
 ]
 WORK_STATE: Final = ("shards", "leases", "checkpoints")
 """Folders of the training; of these only the shards are covered by the manifest."""
+_COLUMNS: Final = {
+    "runs": RUNS.names,
+    "curves": CURVES.names,
+    "ood": OOD_TABLE.names,
+    "events": EVENTS.names,
+}
 SHOWN: Final = 5
 """Rows named in a problem; the others are counted."""
 
@@ -152,9 +159,6 @@ def _was_repeated(shards: Path, name: str) -> bool:
 def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
     """Yield rows that contradict the manifest, the ids or each other."""
     runs = Corpus(folder, manifest).runs()
-    yield from _run_ids(folder / "runs", runs)
-    for column in (c for c in runs.columns if c.endswith("_correct")):
-        yield from _counts(folder / "runs", runs, column, column[:-7] + "n")
     counts = dict.fromkeys(TABLES, 0)
     for name in manifest["files"]:
         table = name.split("/")[0]
@@ -163,17 +167,33 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
         frame = pl.from_arrow(read_parquet(folder / name))
         assert isinstance(frame, pl.DataFrame)
         counts[table] += len(frame)
-        if table in ("curves", "ood", "events"):
-            strange = frame.join(runs, on="run_id", how="anti")["run_id"]
-            yield from _named(folder / name, "unknown run", strange)
-        if table == "ood":
-            yield from _counts(folder / name, frame, "correct", "n")
-        if table == "curves":
-            yield from _lists(folder / name, frame)
+        missing = [c for c in _COLUMNS.get(table, ()) if c not in frame.columns]
+        if missing:
+            what = f"lacks the column(s) {', '.join(missing)}"
+            yield Problem(folder / name, what, "rows")
+        else:
+            yield from _contradictions(folder / name, table, frame, runs)
     for table, expected in manifest["rows"].items():
         if counts[table] != expected:
             what = f"has {counts[table]:,} rows, the manifest says {expected:,}"
             yield Problem(folder / table, what, "rows")
+
+
+def _contradictions(
+    path: Path, table: str, frame: pl.DataFrame, runs: pl.DataFrame
+) -> Iterator[Problem]:
+    """Yield what is wrong within one file of a table."""
+    if table == "runs":
+        yield from _run_ids(path, frame)
+        for column in (c for c in frame.columns if c.endswith("_correct")):
+            yield from _counts(path, frame, column, f"{column[:-8]}_n")
+    if table in ("curves", "ood", "events") and "run_id" in runs.columns:
+        strange = frame.join(runs, on="run_id", how="anti")["run_id"]
+        yield from _named(path, "unknown run", strange)
+    if table == "ood":
+        yield from _counts(path, frame, "correct", "n")
+    if table == "curves":
+        yield from _lists(path, frame)
 
 
 def _counts(path: Path, frame: pl.DataFrame, correct: str, n: str) -> Iterator[Problem]:

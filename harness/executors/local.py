@@ -12,34 +12,41 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from harness.datasets import Source
 from harness.executors.events import Event, Outcome
 from harness.executors.waiting import Waiting
 
-# One thread a process beats many threads on small networks, and glibc's habit of
-# returning large blocks to the kernel costs a factor of two on convolutions.
-CPU_ENVIRONMENT: Final = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the largest that glibc accepts
-    "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
-}
+
+def cpu_environment(threads: int) -> dict[str, str]:
+    """Return the variables with which a worker on a processor must start.
+
+    One thread a process beats many threads on small networks, and glibc's habit of
+    returning large blocks to the kernel costs a factor of two on convolutions.
+    """
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the largest that glibc accepts
+        "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
+    }
 
 
 class _Worker:
     """A worker process and the cohort that it works on."""
 
     def __init__(
-        self, folder: Path, source: Source, device: str, inbox: "Inbox"
+        self, folder: Path, source: Source, device: str, threads: int, inbox: "Inbox"
     ) -> None:
         command = [sys.executable, "-m", "harness.executors.process"]
-        settings = source.environment() | (CPU_ENVIRONMENT if device == "cpu" else {})
+        settings = source.environment()
+        if device == "cpu":
+            settings |= cpu_environment(threads)
         self.device = device
         self.cohort: str | None = None
         self.process = subprocess.Popen(
-            [*command, str(folder), device],
+            [*command, str(folder), device, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -82,10 +89,17 @@ class LocalExecutor:
     """Trains cohorts on worker processes of this machine."""
 
     def __init__(
-        self, folder: Path, source: Source, devices: Sequence[str], jobs: int
+        self,
+        folder: Path,
+        source: Source,
+        devices: Sequence[str],
+        *,
+        jobs: int,
+        threads: int = 1,
     ) -> None:
         self._folder = folder
         self._source = source
+        self._threads = threads
         self._devices = [devices[i % len(devices)] for i in range(jobs)]
         self._inbox: Inbox = queue.SimpleQueue()
         self._workers: list[_Worker] = []
@@ -129,7 +143,7 @@ class LocalExecutor:
         return self._outcome
 
     def _start(self, device: str) -> None:
-        worker = _Worker(self._folder, self._source, device, self._inbox)
+        worker = _Worker(self._folder, self._source, device, self._threads, self._inbox)
         self._workers.append(worker)
 
     def _stop(self, outcome: Outcome) -> None:

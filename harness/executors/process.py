@@ -1,6 +1,6 @@
 """The worker process of the local executor: JSON lines in, JSON lines out.
 
-Started as `python -m harness.executors.process FOLDER DEVICE`. A line
+Started as `python -m harness.executors.process FOLDER DEVICE THREADS`. A line
 `{"cohort": ID}` starts work, `{"stop": true}` or the end of the input asks to stop at
 the next end of an epoch.
 """
@@ -27,7 +27,7 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # prints must not break the lines
     folder, device = Path(sys.argv[1]), torch.device(sys.argv[2])
     if device.type == "cpu":
-        torch.set_num_threads(1)
+        torch.set_num_threads(int(sys.argv[3]))
     orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     stop = threading.Event()
     threading.Thread(

@@ -5,6 +5,8 @@ tasks: a Ray GPU task ends its process after every call, and with it torch and d
 """
 
 import dataclasses
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +15,7 @@ from typing import Any, Final
 
 from harness.datasets import Source
 from harness.executors.events import Event, Outcome
-from harness.executors.local import CPU_ENVIRONMENT
+from harness.executors.local import cpu_environment
 from harness.executors.waiting import Waiting
 
 POLL_S: Final = 0.5
@@ -22,13 +24,13 @@ POLL_S: Final = 0.5
 class _Actor:
     """A worker that can be asked for its progress and told to stop while it works."""
 
-    def __init__(self, folder: str, source: Source, device: str) -> None:
+    def __init__(self, folder: str, source: Source, device: str, threads: int) -> None:
         import torch
 
         from harness.executors.work import CohortWorker
 
         if device == "cpu":
-            torch.set_num_threads(1)
+            torch.set_num_threads(threads)
         self._worker = CohortWorker(Path(folder), source, torch.device(device))
         self._share = 0.0
         self._stop = threading.Event()
@@ -57,12 +59,19 @@ class RayExecutor:
     """Trains cohorts on actors of a Ray cluster."""
 
     def __init__(
-        self, folder: Path, source: Source, devices: Sequence[str], jobs: int
+        self,
+        folder: Path,
+        source: Source,
+        devices: Sequence[str],
+        *,
+        jobs: int,
+        threads: int = 1,
     ) -> None:
         self._folder = folder.resolve()
         self._source = source
         self._device = "cpu" if devices[0] == "cpu" else "cuda"
         self._jobs = jobs
+        self._threads = threads
         self._gpus = 0.0 if self._device == "cpu" else min(1.0, len(devices) / jobs)
 
     def run(
@@ -133,14 +142,18 @@ class RayExecutor:
 
     def _actor(self, ray: Any) -> Any:
         """Start an actor; it answers questions while it works."""
-        variables = CPU_ENVIRONMENT if self._device == "cpu" else {}
+        variables = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        if self._device == "cpu":
+            variables |= cpu_environment(self._threads)
         remote = ray.remote(
-            num_cpus=1,
+            num_cpus=self._threads,
             num_gpus=self._gpus,
             max_concurrency=2,
-            runtime_env={"env_vars": dict(variables)},
+            runtime_env={"env_vars": variables},
         )(_Actor)
-        return remote.remote(str(self._folder), self._source, self._device)
+        return remote.remote(
+            str(self._folder), self._source, self._device, self._threads
+        )
 
     def _tell_progress(
         self,

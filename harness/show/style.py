@@ -10,7 +10,13 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    Locator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 WIDTH_IN: Final = 12.0
 DPI: Final = 100
@@ -48,10 +54,15 @@ def logarithmic(axes: Axes, which: str) -> None:
         axis = axes.xaxis if name == "x" else axes.yaxis
         getattr(axes, f"set_{name}scale")("log")
         low, high = getattr(axes, f"get_{name}lim")()
-        several = high / max(low, 1e-300) > 500
-        axis.set_major_locator(LogLocator(subs=(1.0,) if several else (1.0, 2.0, 5.0)))
+        axis.set_major_locator(_ticks(high / max(low, 1e-300)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
+
+
+def _ticks(ratio: float) -> Locator:
+    if ratio < 5:
+        return MaxNLocator(6)
+    return LogLocator(subs=(1.0,) if ratio > 500 else (1.0, 2.0, 5.0))
 
 
 def not_measured(axes: Axes, title: str, why: str) -> None:

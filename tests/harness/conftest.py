@@ -1,5 +1,6 @@
 """Synthetic runs: real configurations and plausible numbers, made without training."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,12 +106,20 @@ def some_records() -> list[RunRecord]:
     ]
 
 
-@pytest.fixture
-def corpus_folder(tmp_path: Path, some_records: list[RunRecord]) -> Path:
-    """A finished corpus of `some_records`."""
-    folder = tmp_path / "corpus"
+@pytest.fixture(scope="session")
+def built_folder(
+    tmp_path_factory: pytest.TempPathFactory, some_records: list[RunRecord]
+) -> Path:
+    """A finished corpus of `some_records`, not to be changed."""
+    folder = tmp_path_factory.mktemp("built") / "corpus"
     for one in some_records:
         one.save(folder / "shards")
     grids = {r.config.run_id: ("t4/digits",) for r in some_records}
     build(folder, name="test-corpus", grids=grids)
     return folder
+
+
+@pytest.fixture
+def corpus_folder(tmp_path: Path, built_folder: Path) -> Path:
+    """A copy of the finished corpus that a test may change."""
+    return Path(shutil.copytree(built_folder, tmp_path / "corpus"))

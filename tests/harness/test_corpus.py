@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from harness.corpus import Corpus
@@ -66,6 +67,28 @@ def test_all_signals_of_chosen_runs(corpus_folder, some_records):
         part = frame.filter(pl.col("signal") == signal)
         expected = truncated([record], signal, 1.0)
         np.testing.assert_equal(joined(part), expected)
+
+
+def test_only_row_groups_of_chosen_runs_are_read(
+    corpus_folder, some_records, monkeypatch
+):
+    monkeypatch.setattr("harness.publish.GROUP_VALUES", 100)
+    build(corpus_folder, name="b", grids={})
+    opened = []
+    read = pq.ParquetFile.read_row_groups
+
+    def counting(file, groups, *arguments):
+        opened.extend(groups)
+        return read(file, groups, *arguments)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counting)
+    corpus = Corpus.open(corpus_folder)
+    for record in some_records[:3]:
+        opened.clear()
+        frame = corpus.curves(["train_loss"], run_ids=[record.config.run_id])
+        assert len(opened) == len(frame) == 6
+        expected = truncated([record], "train_loss", 1.0)
+        np.testing.assert_equal(joined(frame), expected)
 
 
 def test_windows_of_shares_are_checked(corpus_folder):
@@ -163,7 +186,12 @@ def test_duckdb_reads_every_table_like_the_corpus(corpus_folder):
     assert total[1] == pytest.approx(curves["values"].cast(pl.Float64).sum())
 
 
-def test_datasets_reads_every_table_like_the_corpus(corpus_folder, tmp_path):
+def test_datasets_reads_every_table_like_the_corpus(
+    corpus_folder, tmp_path, make_record
+):
+    calm = tmp_path / "calm"
+    make_record().save(calm / "shards")
+    build(calm, name="without-events", grids={})
     script = f"""
 import json, warnings
 warnings.simplefilter("ignore")
@@ -177,6 +205,9 @@ for name in ("runs", "curves", "ood", "events", "signals"):
     rows = list(stream)
     assert json.dumps(rows[:5]) == json.dumps(list(table)[:5])
     counts[name] = [len(table), len(rows)]
+offered = datasets.get_dataset_config_names({str(calm)!r})
+assert offered == ["runs", "curves", "ood", "signals"], offered
+assert len(datasets.load_dataset({str(calm)!r}, split="train")) == 1
 default = datasets.load_dataset({str(corpus_folder)!r}, split="train")
 print(json.dumps([counts, default["final.test_accuracy"][:12]]))
 """

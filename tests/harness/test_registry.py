@@ -22,12 +22,12 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name():
 
 
 def test_a_missing_argument_is_named():
-    with pytest.raises(TypeError, match="needs the argument.* lr"):
+    with pytest.raises(TypeError, match=r"needs the argument.* lr"):
         complete("optimizer 'x'", _factory, {})
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_and_all_names():
-    with pytest.raises(KeyError, match="'cosin'; did you mean 'cosine'.*const_cool"):
+    with pytest.raises(KeyError, match=r"'cosin'; did you mean 'cosine'.*const_cool"):
         SCHEDULES.get("cosin")
 
 

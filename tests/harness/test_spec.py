@@ -37,7 +37,7 @@ def test_a_part_survives_pickle_and_json():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_an_argument_that_is_not_finite_is_refused(value):
-    with pytest.raises(ValueError, match="sgd.lr is .* expected a finite number"):
+    with pytest.raises(ValueError, match=r"sgd\.lr is .* expected a finite number"):
         Part("sgd", {"lr": value})
 
 

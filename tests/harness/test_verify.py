@@ -230,9 +230,14 @@ def test_a_table_of_another_schema_is_a_problem(corpus_folder):
     entry = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
     manifest["files"]["ood/part-00000.parquet"] = entry
     (corpus_folder / "corpus.json").write_text(manifest_text(manifest))
-    assert "unreadable" in kinds(corpus_folder)
+    (wrong, fewer) = verify(corpus_folder)
+    assert (
+        wrong.what == "lacks the column(s) set, corruption, severity, correct, n, loss"
+    )
+    assert fewer.kind == "rows"
 
 
+@pytest.mark.slow
 def test_a_corpus_of_432_runs_takes_seconds(tmp_path, make_record):
     for seed in range(432):
         make_record(seed).save(tmp_path / "shards")

@@ -1,0 +1,70 @@
+"""What a worker keeps on its device, and what a plan costs."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import harness.workbench
+from harness.datasets import Source
+from harness.estimate import estimate, seconds_for_shape
+from harness.planning import plan_grid
+from harness.profiles import digits
+from harness.spec import Part, Recording
+from harness.workbench import Workbench
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Source:
+    return Source(data_dir=None, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def profile():
+    ood = Part("corrupted", {"num_images": 16, "corruptions": ("fog", "contrast")})
+    return dataclasses.replace(digits(), recording=Recording(ood=(ood,)))
+
+
+def test_a_data_set_is_loaded_once_and_cells_name_themselves(source, profile):
+    bench = Workbench(source, CPU)
+    one, other = (profile.run(seed=s).resolve() for s in range(2))
+    assert bench.data(one) is bench.data(other)
+    cells = bench.cells(one)
+    assert bench.cells(other) is cells
+    assert [(c.corruption, c.severity) for c in cells[:2]] == [("fog", 1), ("fog", 2)]
+    assert len(cells) == 10
+    assert cells[0].load() is cells[0].load()
+    assert len(cells[0].load()) == 16
+
+
+def test_cells_that_do_not_fit_are_loaded_again(source, profile, monkeypatch):
+    monkeypatch.setattr(harness.workbench, "CPU_BYTES", 16 * 64 + 10)
+    first, second = Workbench(source, CPU).cells(profile.run().resolve())[:2]
+    assert first.load() is first.load()
+    again = second.load()
+    assert again is not second.load()
+    assert torch.equal(again.inputs, second.load().inputs)
+
+
+def test_an_estimate_grows_with_the_runs_and_the_epochs(source, profile):
+    bench = Workbench(source, CPU)
+    plan = plan_grid("pilot", profile)
+    cohorts = list(plan.cohorts().values())
+    whole, part = estimate(cohorts, bench), estimate(cohorts[:1], bench)
+    assert whole.bytes == pytest.approx(part.bytes * len(cohorts), rel=0.01)
+    assert whole.seconds > part.seconds > 0
+    longer = dataclasses.replace(profile, epochs=300)
+    long = estimate(list(plan_grid("pilot", longer).cohorts().values()), bench)
+    assert 4 < long.seconds / whole.seconds < 25
+
+
+def test_a_time_is_told_without_any_data_at_hand():
+    tiny = dataclasses.replace(
+        digits(), model=Part("resnet20", {"width": 0.25}), epochs=1
+    )
+    one = seconds_for_shape(plan_grid("pilot", tiny, limit=1))
+    two = seconds_for_shape(plan_grid("pilot", tiny, limit=2))
+    assert one > 0
+    assert 1 < two / one < 4
