@@ -56,6 +56,7 @@ class Prepared:
     """A checked request: everything that can be wrong has been looked at."""
 
     request: Request
+    profile: Profile
     job: Job
     source: Source
     devices: tuple[str, ...]
@@ -90,7 +91,8 @@ def prepare(request: Request) -> Prepared:
     on_cpu = devices == ("cpu",)
     cores = max(1, allowed_cores() // request.threads)
     jobs = request.jobs or (cores if on_cpu else len(devices))
-    return Prepared(request, join(request.folder, plan), source, devices, jobs)
+    job = join(request.folder, plan)
+    return Prepared(request, profile, job, source, devices, jobs)
 
 
 def dry_run(prepared: Prepared) -> dict[str, Any]:
@@ -250,15 +252,11 @@ def _with_offered(profile: Profile, source: Source) -> Profile:
 
 def _shared_with_grids(prepared: Prepared) -> dict[str, int]:
     """Return how many of the runs each other registered grid contains too."""
-    label = prepared.job.plan.runs[0].grids
-    name = prepared.request.profile or "cifar10"
-    profile = _with_offered(PROFILES.get(name)(), prepared.source)
-    if profile.max_runs is not None:
-        return {}
+    profile = dataclasses.replace(prepared.profile, max_runs=None)
     ids = {run.run_id for run in prepared.job.plan.runs}
     counts = {
         grid: len(ids & {run.run_id for run in plan_grid(grid, profile).runs})
         for grid in GRIDS.names()
-        if f"{grid}/{profile.name}" not in label
+        if grid != prepared.request.grid
     }
     return {grid: count for grid, count in counts.items() if count}
