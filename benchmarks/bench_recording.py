@@ -22,13 +22,13 @@ from harness.registry import DATASETS
 from harness.spec import Recording
 from harness.train import train
 
-ROUNDS = 15
+ROUNDS = 9
 
 
 def main() -> None:
     """Print the overhead for each batch size of T-4."""
     torch.set_num_threads(1)
-    profile = dataclasses.replace(digits(), epochs=6)
+    profile = dataclasses.replace(digits(), epochs=20)
     part = profile.dataset.resolve(DATASETS)
     dataset = DATASETS.get(part.name)(find_source(), **part.params)
     data = DeviceData(dataset, torch.device("cpu"))

@@ -179,11 +179,12 @@ def _noise(runs: pl.DataFrame) -> Iterator[str]:
     scores |= {name: f"ood.{name}_accuracy" for name in ood_names(runs)}
     if seed_noise(runs) is not None:
         yield "sd of accuracy between the seeds of a family"
+    width = max(map(len, scores))
     for name, score in scores.items():
         noise = seed_noise(runs, score)
         if noise is not None:
             yield (
-                f"  {name:12}{noise.within:.4f}, median family {noise.typical:.4f}; "
+                f"  {name:{width}}  {noise.within:.4f}, median family {noise.typical:.4f}; "
                 f"between {noise.families:,} families {noise.between:.4f}"
             )
 
