@@ -10,7 +10,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -25,40 +26,39 @@ ABANDONED_S: Final = 3600.0
 """Seconds without a change after which a temporary is a crash's and is swept."""
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes `path` atomically, or leaves no trace.
+def replacing(path: Path) -> AbstractContextManager[Path]:
+    """Return a context that yields a temporary path and then renames it to `path`.
+
+    `path` is replaced whole, or untouched and without a trace.
 
     Raises:
         StorageError: The file could not be written; names path and cause.
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        raise _storage_error(path, error) from error
-    finally:
-        _discard(temporary)
+    return _writing(path, lambda temporary: temporary.replace(path))
 
 
-@contextlib.contextmanager
-def creating(path: Path) -> Iterator[Path]:
+def creating(path: Path) -> AbstractContextManager[Path]:
     """Like `replacing`, but an existing `path` stays: the first writer wins.
 
     Raises:
         StorageError: The file could not be written; names path and cause.
     """
+
+    def link(temporary: Path) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+
+    return _writing(path, link)
+
+
+@contextlib.contextmanager
+def _writing(path: Path, commit: Callable[[Path], object]) -> Iterator[Path]:
     temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
+        commit(temporary)
         _sync(path.parent)
     except OSError as error:
         raise _storage_error(path, error) from error

@@ -184,8 +184,8 @@ def _noise(runs: pl.DataFrame) -> Iterator[str]:
         noise = seed_noise(runs, score)
         if noise is not None:
             yield (
-                f"  {name:{width}}  {noise.within:.4f}, median family {noise.typical:.4f}; "
-                f"between {noise.families:,} families {noise.between:.4f}"
+                f"  {name:{width}}  {noise.within:.4f}, median family "
+                f"{noise.typical:.4f}; between {noise.families:,} families {noise.between:.4f}"
             )
 
 
