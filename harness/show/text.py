@@ -183,10 +183,9 @@ def _noise(runs: pl.DataFrame) -> Iterator[str]:
     for name, score in scores.items():
         noise = seed_noise(runs, score)
         if noise is not None:
-            yield (
-                f"  {name:{width}}  {noise.within:.4f}, median family "
-                f"{noise.typical:.4f}; between {noise.families:,} families {noise.between:.4f}"
-            )
+            spread = f"{noise.within:.4f}, median family {noise.typical:.4f}"
+            means = f"between {noise.families:,} families {noise.between:.4f}"
+            yield f"  {name:{width}}  {spread}; {means}"
 
 
 def _configuration(config: Mapping[str, Any]) -> Iterator[str]:
