@@ -147,7 +147,7 @@ class CohortNet:
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(derive(self._seeds[s], "dropout", step))
-            if self._device.type == "cuda":
+            if self._device.type == "cuda" and inputs.ndim == 4:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             logits: Tensor = self._nets[s].train()(inputs)
             return logits.float()

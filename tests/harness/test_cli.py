@@ -1,5 +1,6 @@
 """The command line, used as a user uses it: in processes of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -162,6 +163,30 @@ def test_a_killed_worker_is_replaced_and_no_run_is_lost(environment, tmp_path):
     assert process.returncode == 0, err
     assert "worker process died (exit status -9)" in err
     assert Corpus.open(tmp_path).runs().height == 6
+
+
+@pytest.mark.slow
+def test_the_t4_grid_is_done_exactly_once_under_25_kills_and_two_drivers(
+    environment, tmp_path
+):
+    arguments = ["generate", "--grid", "t4", "--out", str(tmp_path), "--jobs", "1"]
+    arguments += ["--profile", "tests.harness.tiny:shortest_profile"]
+    leases, kills, codes = tmp_path / "leases", 0, [1]
+    while any(codes):  # a cohort killed three times over fails its driver
+        drivers = [start(environment, *arguments) for _ in range(2)]
+        while any(driver.poll() is None for driver in drivers):
+            time.sleep(0.3)
+            for lease in list(leases.glob("c-*.lease"))[: kills < 25]:
+                with contextlib.suppress(OSError, ValueError):
+                    os.kill(json.loads(lease.read_text())["pid"], signal.SIGKILL)
+                    kills += 1
+        codes = [driver.wait() for driver in drivers]
+        for driver in drivers:
+            driver.communicate()
+    assert kills == 25
+    runs = Corpus.open(tmp_path).runs()
+    assert runs.height == runs["run_id"].n_unique() == 432
+    assert set(runs["status"]) == {"completed"}
 
 
 @pytest.mark.parametrize(

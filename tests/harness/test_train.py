@@ -10,8 +10,11 @@ from torch import nn
 
 from harness.checkpoint import CheckpointFile
 from harness.cohort import CohortNet
+from harness.datasets import Source
 from harness.evaluate import score
+from harness.feed import DeviceData
 from harness.record import same_outcome
+from harness.registry import DATASETS
 from harness.seeds import stream
 from harness.spec import Part, Recording
 from harness.train import cohort_key, train
@@ -268,6 +271,16 @@ def test_bfloat16_trains_to_about_the_same_loss():
     a, b = (r.curves["train_loss"].values[-4:].mean() for r in (exact, rough))
     assert a != b
     assert abs(a - b) < 0.2
+
+
+@pytest.mark.parametrize("name", ["two-moons", "circles", "koch"])
+def test_points_in_the_plane_are_learned_by_a_small_network(name, tmp_path):
+    run = toy_run(epochs=30, batch_size=50, lr=0.1, schedule="cosine")
+    run = dataclasses.replace(run, model=Part("mlp", {"width": 32})).resolve()
+    source = Source(data_dir=None, cache_dir=tmp_path)
+    dataset = DATASETS.get(name)(source, train_size=500)
+    record = _single(run, DeviceData(dataset, torch.device("cpu")))
+    assert record.final["test_correct"] / record.final["test_n"] > 0.85
 
 
 def test_runs_of_another_shape_do_not_train_together():
