@@ -160,27 +160,29 @@ def run(prepared: Prepared) -> dict[str, Any]:
         "finished": len(job.plan.runs) - len(left),
         "failed": sum(run.run_id in failed for run in left),
     }
-    if outcome is Outcome.DONE and not left:
+    if outcome is Outcome.DONE and all(run.run_id in failed for run in left):
         result["rows"] = finish(folder)["rows"]
     return result
 
 
 def result_text(result: dict[str, Any]) -> str:
     """Return the summary of `run` as text."""
-    text = (
+    lines = [
         f"{result['finished']} of {result['runs']} runs finished in {result['folder']}"
-    )
+    ]
     if "rows" in result:
         rows = ", ".join(f"{count:,} {name}" for name, count in result["rows"].items())
-        return f"{text}\ncorpus: {rows} (rows)"
+        lines.append(f"corpus: {rows} (rows)")
     if result["ending"] == "interrupted":
-        return f"{text}; interrupted: the same command again resumes"
-    if result["ending"] == "no-space":
-        return f"{text}; stopped, a file could not be written: the same command resumes"
-    return (
-        f"{text}, {result['failed']} failed: `harness status {result['folder']}` tells "
-        "why, the same command tries again"
-    )
+        lines.append("interrupted: the same command again resumes")
+    elif result["ending"] == "no-space":
+        lines.append("a file could not be written: the same command again resumes")
+    elif result["finished"] < result["runs"]:
+        lines.append(
+            f"{result['failed']} failed: `harness status {result['folder']}` tells "
+            "why, the same command tries them again"
+        )
+    return "\n".join(lines)
 
 
 def _executor(prepared: Prepared) -> Executor:

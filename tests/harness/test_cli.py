@@ -236,6 +236,13 @@ def test_a_failing_model_is_recorded_and_the_other_runs_finish(environment, tmp_
     assert "this model cannot be built" in err
     (failed,) = (tmp_path / "shards").glob("*.failed.parquet")
     assert "this model cannot be built" in RunRecord.load(failed).error
+    runs = Corpus.open(tmp_path).runs().sort("status")
+    assert runs["status"].to_list() == ["completed", "failed"]
+    assert runs["final.test_accuracy"].is_null().to_list() == [False, True]
+    code, out, _ = harness(environment, "status", str(tmp_path))
+    assert code == 1
+    assert "this model cannot be built" in out
+    assert harness(environment, "verify", str(tmp_path))[0] == 0
 
 
 def test_a_diverged_run_is_data_and_no_failure(environment, tmp_path):
