@@ -43,7 +43,7 @@ def grid(base: Profile) -> list[RunConfig]:
 def slow_grid(base: Profile) -> list[RunConfig]:
     """Return 6 runs in 3 cohorts that take some seconds each."""
     runs = [base.run(optimizer=o, seed=s) for o in base.optimizers for s in range(2)]
-    return [dataclasses.replace(run, epochs=200) for run in runs]
+    return [dataclasses.replace(run, epochs=400) for run in runs]
 
 
 def broken_model(in_shape: tuple[int, ...], num_classes: int) -> None:
