@@ -71,6 +71,18 @@ def generate(
     evals_per_epoch: Annotated[
         int | None, typer.Option(min=1, max=20, help="Evaluations an epoch (4).")
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            help="Seconds after which a local worker that has not ended an epoch is "
+            "killed and its cohort tried again (default: never).",
+        ),
+    ] = None,
+    allow_version: Annotated[
+        bool,
+        typer.Option("--allow-version", help="Resume a folder of another version."),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print runs, time and disk; train nothing."),
@@ -92,6 +104,8 @@ def generate(
             limit=limit,
             data_dir=data_dir,
             evals_per_epoch=evals_per_epoch,
+            timeout_s=timeout,
+            allow_version=allow_version,
         )
         prepared = command.prepare(request)
     if dry_run:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import torch
 
+from harness import __version__
 from harness.datasets import DataSet, Source
 from harness.datasets.source import find_source
 from harness.environment import allowed_cores
-from harness.errors import DataError
+from harness.errors import CorpusError, DataError
 from harness.estimate import estimate, seconds_for_shape
 from harness.executors.events import Outcome
 from harness.generate import (
@@ -24,6 +25,7 @@ from harness.generate import (
 from harness.generate import (
     prepare as join,
 )
+from harness.plan import planned_with
 from harness.planning import plan_grid
 from harness.profiles import Profile
 from harness.progress import Display, duration
@@ -49,6 +51,8 @@ class Request:
     limit: int | None = None
     data_dir: Path | None = None
     evals_per_epoch: int | None = None
+    timeout_s: float | None = None
+    allow_version: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,13 @@ def prepare(request: Request) -> Prepared:
         KeyError: A name is unknown.
         ValueError: A value is out of range, or no profile fits this machine.
         DataError: The profile's data set is not at hand.
+        CorpusError: The folder was begun by another version of runcast.
     """
     if request.executor not in EXECUTORS:
         raise ValueError(
             f"no executor is called {request.executor!r} (known: local, ray)"
         )
+    _check_version(request)
     devices = _devices(request.device)
     source = find_source(request.data_dir)
     GRIDS.get(request.grid)  # an unknown grid is told before anything is timed
@@ -194,7 +200,27 @@ def _executor(prepared: Prepared) -> Executor:
         return RayExecutor(folder, source, devices, jobs=jobs, threads=threads)
     from harness.executors.local import LocalExecutor
 
-    return LocalExecutor(folder, source, devices, jobs=jobs, threads=threads)
+    return LocalExecutor(
+        folder,
+        source,
+        devices,
+        jobs=jobs,
+        threads=threads,
+        timeout_s=prepared.request.timeout_s,
+    )
+
+
+def _check_version(request: Request) -> None:
+    """Refuse to mix runs of versions whose numbers may not be comparable."""
+    before = planned_with(request.folder)
+    if before is None or request.allow_version:
+        return
+    if before.split(".")[:2] != __version__.split(".")[:2]:
+        raise CorpusError(
+            f"{request.folder} was begun by runcast {before}, this is {__version__}: "
+            "take another folder or that version, or --allow-version (each run's row "
+            "tells the version that trained it)"
+        )
 
 
 def _devices(text: str | None) -> tuple[str, ...]:

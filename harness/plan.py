@@ -8,8 +8,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from harness import __version__
 from harness.spec import RunConfig, canonical_json
-from harness.storage import read_parquet, replacing, write_parquet
+from harness.storage import open_parquet, read_parquet, replacing, write_parquet
 
 PLAN: Final = "plan.parquet"
 
@@ -21,6 +22,9 @@ _SCHEMA: Final = pa.schema(
         ("config_json", pa.string()),
     ]
 )
+
+
+_VERSION_KEY: Final = b"runcast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,9 @@ class Plan:
             }
             for run in self.runs
         ]
+        schema = _SCHEMA.with_metadata({_VERSION_KEY: __version__})
         with replacing(folder / PLAN) as temporary:
-            write_parquet(temporary, pa.Table.from_pylist(rows, schema=_SCHEMA))
+            write_parquet(temporary, pa.Table.from_pylist(rows, schema=schema))
 
     @classmethod
     def load(cls, folder: Path) -> "Plan":
@@ -92,3 +97,13 @@ class Plan:
                 for row in read_parquet(path).to_pylist()
             )
         )
+
+
+def planned_with(folder: Path) -> str | None:
+    """Return the version of runcast that wrote the plan; None if there is none."""
+    path = folder / PLAN
+    if not path.exists():
+        return None
+    with open_parquet(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+    return str(metadata.get(_VERSION_KEY, b"unknown").decode())

@@ -5,11 +5,13 @@ the workers as a request to stop at the next end of an epoch.
 """
 
 import json
+import math
 import os
 import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -45,6 +47,7 @@ class _Worker:
             settings |= cpu_environment(threads)
         self.device = device
         self.cohort: str | None = None
+        self.heard = time.monotonic()
         self.process = subprocess.Popen(
             [*command, str(folder), device, str(threads)],
             stdin=subprocess.PIPE,
@@ -96,8 +99,10 @@ class LocalExecutor:
         *,
         jobs: int,
         threads: int = 1,
+        timeout_s: float | None = None,
     ) -> None:
         self._folder = folder
+        self._timeout_s = timeout_s
         self._source = source
         self._threads = threads
         self._devices = [devices[i % len(devices)] for i in range(jobs)]
@@ -128,6 +133,7 @@ class LocalExecutor:
                 if self._outcome is Outcome.DONE and interrupted():
                     self._stop(Outcome.INTERRUPTED)
                 self._hand_out(waiting)
+                self._kill_silent()
                 try:
                     worker, message = self._inbox.get(timeout=0.2)
                 except queue.Empty:
@@ -157,15 +163,23 @@ class LocalExecutor:
             cohort = waiting.take() if self._outcome is Outcome.DONE else None
             if cohort is not None:
                 self._idle.remove(worker)
-                worker.cohort = cohort
+                worker.cohort, worker.heard = cohort, time.monotonic()
                 worker.tell({"cohort": cohort})
             elif not waiting and all(w.cohort is None for w in self._workers):
                 worker.tell({"stop": True})
+
+    def _kill_silent(self) -> None:
+        """Kill workers that have not ended an epoch for too long; they are replaced."""
+        for worker in self._workers:
+            silent_s = time.monotonic() - worker.heard
+            if worker.cohort is not None and silent_s > (self._timeout_s or math.inf):
+                worker.process.kill()
 
     def _take_in(self, worker: _Worker, message: Any, waiting: Waiting) -> Event | None:
         """Take in a worker's message, None for its end; return what it means."""
         if message is None:
             return self._after_end(worker, waiting)
+        worker.heard = time.monotonic()
         if "ready" in message:
             self._idle.append(worker)
             return None
@@ -190,7 +204,9 @@ class LocalExecutor:
         worker.close()
         event = None
         if worker.cohort is not None:
-            error = f"worker process died (exit status {code})"
+            silent_s = time.monotonic() - worker.heard
+            error = f"worker process died (exit status {code}), last heard of "
+            error += f"{silent_s:.0f} s before"
             event = waiting.after_failure(worker.cohort, error)
         elif code != 0:
             raise RuntimeError(

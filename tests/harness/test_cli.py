@@ -245,6 +245,16 @@ def test_a_failing_model_is_recorded_and_the_other_runs_finish(environment, tmp_
     assert harness(environment, "verify", str(tmp_path))[0] == 0
 
 
+def test_a_worker_that_hangs_is_killed_after_the_timeout(environment, tmp_path):
+    grid = ["--grid", "tests.harness.tiny:hanging_grid", "--timeout", "6"]
+    code, _, err = harness(
+        environment, "generate", *grid, *TINY, "--out", str(tmp_path), "--jobs", "1"
+    )
+    assert code == 1
+    assert "worker process died (exit status -9), last heard of 6 s before" in err
+    assert "built after all" in err  # it was tried again
+
+
 def test_a_diverged_run_is_data_and_no_failure(environment, tmp_path):
     grid = ["--grid", "tests.harness.tiny:wild_grid"]
     code, _, err = harness(

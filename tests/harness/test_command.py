@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import harness.plan
 from harness import command
 from harness.command import Request, prepare
-from harness.errors import DataError
+from harness.errors import CorpusError, DataError
 from harness.estimate import Estimate
 from harness.record import RunRecord
 
@@ -100,3 +101,12 @@ def test_finished_runs_are_not_planned_again(request_):
     again = prepare(request_)
     assert len(again.job.pending) == 17
     assert done.run_id not in {run.run_id for run in again.job.pending}
+
+
+def test_a_folder_of_another_version_is_not_mixed_unless_allowed(request_, monkeypatch):
+    monkeypatch.setattr(harness.plan, "__version__", "0.0.9")
+    prepare(request_).job.merged.save(request_.folder)
+    monkeypatch.undo()
+    with pytest.raises(CorpusError, match=r"begun by runcast 0\.0\.9, this is 0\.1"):
+        prepare(request_)
+    prepare(dataclasses.replace(request_, allow_version=True))

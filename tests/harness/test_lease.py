@@ -6,6 +6,9 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from harness.lease import STALE_S, Lease
 
@@ -46,23 +49,41 @@ def test_a_reused_process_number_does_not_keep_a_claim_alive(tmp_path):
     assert Lease.acquire(tmp_path, "c-1") is not None
 
 
-def test_of_many_claimants_one_wins(tmp_path):
+@pytest.mark.parametrize("attempt", range(3))
+def test_of_many_claimants_of_a_dead_holders_work_one_wins(tmp_path, attempt):
     code = (
         "import sys, pathlib, time\n"
         "from harness.lease import Lease\n"
-        "while time.time() < float(sys.argv[2]): pass\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
         "got = Lease.acquire(pathlib.Path(sys.argv[1]), 'c-1')\n"
-        "print(int(got is not None), flush=True); time.sleep(1)\n"
+        "print(int(got is not None), flush=True); sys.stdin.readline()\n"
     )
     (tmp_path / "c-1.lease").write_text(
         json.dumps({"host": socket.gethostname(), "pid": 2**22 + 1, "start": "1"})
     )
-    start = str(time.time() + 1.5)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path), start], stdout=subprocess.PIPE
-        )
-        for _ in range(6)
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], **pipes)
+        for _ in range(8)
     ]
-    wins = [int(worker.communicate()[0]) for worker in workers]
+    assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * 8
+    for worker in workers:  # all wait: now they run for it
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    wins = [int(worker.stdout.readline()) for worker in workers]
+    for worker in workers:  # nobody ends before all have tried
+        worker.communicate("end\n")
     assert sum(wins) == 1
+    assert Lease.acquire(tmp_path, "c-1") is not None  # the winner has ended
+
+
+def test_threads_racing_for_a_dead_holders_work_never_both_win(tmp_path):
+    dead = json.dumps({"host": socket.gethostname(), "pid": 2**22 + 1, "start": "1"})
+    for attempt in range(100):
+        (tmp_path / f"c-{attempt}.lease").write_text(dead)
+        with ThreadPoolExecutor(8) as pool:
+            tries = [
+                pool.submit(Lease.acquire, tmp_path, f"c-{attempt}") for _ in range(8)
+            ]
+            assert sum(one.result() is not None for one in tries) == 1
+    assert {path.suffix for path in tmp_path.iterdir()} == {".lease"}

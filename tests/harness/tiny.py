@@ -1,6 +1,9 @@
 """A profile and a grid that train in moments, for tests of the command line."""
 
 import dataclasses
+import os
+import time
+from pathlib import Path
 
 from harness.profiles import Profile, digits
 from harness.spec import Part, Recording, RunConfig
@@ -49,6 +52,21 @@ def slow_grid(base: Profile) -> list[RunConfig]:
 def broken_model(in_shape: tuple[int, ...], num_classes: int) -> None:
     """Fail like a user's model with a mistake in it."""
     raise RuntimeError("this model cannot be built")
+
+
+def hanging_model(in_shape: tuple[int, ...], num_classes: int) -> None:
+    """Hang like a deadlocked loader, the first time that it is built here."""
+    marker = Path(os.environ["RUNCAST_CACHE_DIR"]) / "hung-once"
+    if not marker.exists():
+        marker.touch()
+        time.sleep(3600)
+    raise RuntimeError("built after all")
+
+
+def hanging_grid(base: Profile) -> list[RunConfig]:
+    """Return one run whose model hangs when it is first built."""
+    model = Part("tests.harness.tiny:hanging_model")
+    return [dataclasses.replace(base.run(), model=model)]
 
 
 def broken_grid(base: Profile) -> list[RunConfig]:
