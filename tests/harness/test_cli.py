@@ -171,19 +171,21 @@ def test_the_t4_grid_is_done_exactly_once_under_25_kills_and_two_drivers(
 ):
     arguments = ["generate", "--grid", "t4", "--out", str(tmp_path), "--jobs", "1"]
     arguments += ["--profile", "tests.harness.tiny:shortest_profile"]
-    leases, kills, codes = tmp_path / "leases", 0, [1]
+    leases, killed, codes = tmp_path / "leases", set(), [1]
     while any(codes):  # a cohort killed three times over fails its driver
         drivers = [start(environment, *arguments) for _ in range(2)]
         while any(driver.poll() is None for driver in drivers):
-            time.sleep(0.3)
-            for lease in list(leases.glob("c-*.lease"))[: kills < 25]:
+            time.sleep(0.05)
+            for lease in leases.glob("c-*.lease"):
                 with contextlib.suppress(OSError, ValueError):
-                    os.kill(json.loads(lease.read_text())["pid"], signal.SIGKILL)
-                    kills += 1
+                    worker = json.loads(lease.read_text())["pid"]
+                    if len(killed) < 25 and worker not in killed:
+                        os.kill(worker, signal.SIGKILL)
+                        killed.add(worker)
         codes = [driver.wait() for driver in drivers]
         for driver in drivers:
             driver.communicate()
-    assert kills == 25
+    assert len(killed) == 25
     runs = Corpus.open(tmp_path).runs()
     assert runs.height == runs["run_id"].n_unique() == 432
     assert set(runs["status"]) == {"completed"}
