@@ -39,7 +39,7 @@ def resident_mb(session: int) -> float:
 
 
 def measure(*arguments: str) -> tuple[float, float, dict[str, object]]:
-    """Run `harness generate` and return seconds, peak MB and its summary."""
+    """Run a command and return seconds, peak MB and its JSON answer."""
     start, peak = time.perf_counter(), 0.0
     process = subprocess.Popen(
         [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
@@ -60,7 +60,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             options = ["--grid", "t4", "--profile", profile, "--out", folder, "--json"]
             seconds, peak, result = measure("generate", *options)
-        print(f"{profile}: {result['finished']} runs, {seconds:.0f} s, {peak:.0f} MB")
+            verified, _, _ = measure("verify", folder, "--json")
+        print(
+            f"{profile}: {result['finished']} runs, {seconds:.0f} s, {peak:.0f} MB; "
+            f"verified in {verified:.1f} s"
+        )
 
 
 if __name__ == "__main__":

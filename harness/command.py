@@ -14,6 +14,7 @@ from harness.datasets.source import find_source
 from harness.environment import allowed_cores
 from harness.errors import CorpusError, DataError
 from harness.estimate import estimate, seconds_for_shape
+from harness.executors.crew import Crew
 from harness.executors.events import Outcome
 from harness.generate import (
     Executor,
@@ -80,6 +81,8 @@ def prepare(request: Request) -> Prepared:
         raise ValueError(
             f"no executor is called {request.executor!r} (known: local, ray)"
         )
+    if request.executor == "ray" and request.timeout_s is not None:
+        raise ValueError("--timeout watches local workers: leave it out with Ray")
     _check_version(request)
     devices = _devices(request.device)
     source = find_source(request.data_dir)
@@ -192,22 +195,22 @@ def result_text(result: dict[str, Any]) -> str:
 
 
 def _executor(prepared: Prepared) -> Executor:
-    folder, source = prepared.request.folder, prepared.source
-    devices, jobs, threads = prepared.devices, prepared.jobs, prepared.request.threads
-    if prepared.request.executor == "ray":
+    request = prepared.request
+    crew = Crew(
+        folder=request.folder,
+        source=prepared.source,
+        devices=prepared.devices,
+        jobs=prepared.jobs,
+        threads=request.threads,
+        timeout_s=request.timeout_s,
+    )
+    if request.executor == "ray":
         from harness.executors.ray import RayExecutor
 
-        return RayExecutor(folder, source, devices, jobs=jobs, threads=threads)
+        return RayExecutor(crew)
     from harness.executors.local import LocalExecutor
 
-    return LocalExecutor(
-        folder,
-        source,
-        devices,
-        jobs=jobs,
-        threads=threads,
-        timeout_s=prepared.request.timeout_s,
-    )
+    return LocalExecutor(crew)
 
 
 def _check_version(request: Request) -> None:

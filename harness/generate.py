@@ -179,7 +179,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         nonlocal asked
         asked += 1
         if asked > 1:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("second signal")
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
     before = {number: signal.signal(number, handle) for number in numbers}

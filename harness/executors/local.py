@@ -13,10 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from harness.datasets import Source
+from harness.executors.crew import Crew
 from harness.executors.events import Event, Outcome
 from harness.executors.waiting import Waiting
 
@@ -38,18 +37,16 @@ def cpu_environment(threads: int) -> dict[str, str]:
 class _Worker:
     """A worker process and the cohort that it works on."""
 
-    def __init__(
-        self, folder: Path, source: Source, device: str, threads: int, inbox: "Inbox"
-    ) -> None:
+    def __init__(self, crew: Crew, device: str, inbox: "Inbox") -> None:
         command = [sys.executable, "-m", "harness.executors.process"]
-        settings = source.environment()
+        settings = crew.source.environment()
         if device == "cpu":
-            settings |= cpu_environment(threads)
+            settings |= cpu_environment(crew.threads)
         self.device = device
         self.cohort: str | None = None
         self.heard = time.monotonic()
         self.process = subprocess.Popen(
-            [*command, str(folder), device, str(threads)],
+            [*command, str(crew.folder), device, str(crew.threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -91,21 +88,8 @@ Inbox: TypeAlias = "queue.SimpleQueue[tuple[_Worker, Any]]"
 class LocalExecutor:
     """Trains cohorts on worker processes of this machine."""
 
-    def __init__(
-        self,
-        folder: Path,
-        source: Source,
-        devices: Sequence[str],
-        *,
-        jobs: int,
-        threads: int = 1,
-        timeout_s: float | None = None,
-    ) -> None:
-        self._folder = folder
-        self._timeout_s = timeout_s
-        self._source = source
-        self._threads = threads
-        self._devices = [devices[i % len(devices)] for i in range(jobs)]
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
         self._inbox: Inbox = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
@@ -127,8 +111,8 @@ class LocalExecutor:
         """
         waiting = Waiting(cohorts)
         try:
-            for device in self._devices[: len(cohorts)]:
-                self._start(device)
+            for i in range(min(self._crew.jobs, len(cohorts))):
+                self._start(self._crew.devices[i % len(self._crew.devices)])
             while self._workers:
                 if self._outcome is Outcome.DONE and interrupted():
                     self._stop(Outcome.INTERRUPTED)
@@ -149,8 +133,7 @@ class LocalExecutor:
         return self._outcome
 
     def _start(self, device: str) -> None:
-        worker = _Worker(self._folder, self._source, device, self._threads, self._inbox)
-        self._workers.append(worker)
+        self._workers.append(_Worker(self._crew, device, self._inbox))
 
     def _stop(self, outcome: Outcome) -> None:
         self._outcome = outcome
@@ -170,9 +153,10 @@ class LocalExecutor:
 
     def _kill_silent(self) -> None:
         """Kill workers that have not ended an epoch for too long; they are replaced."""
+        limit_s = self._crew.timeout_s or math.inf
         for worker in self._workers:
             silent_s = time.monotonic() - worker.heard
-            if worker.cohort is not None and silent_s > (self._timeout_s or math.inf):
+            if worker.cohort is not None and silent_s > limit_s:
                 worker.process.kill()
 
     def _take_in(self, worker: _Worker, message: Any, waiting: Waiting) -> Event | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.datasets import Source
+from harness.executors.crew import Crew
 from harness.executors.events import Event, Outcome
 from harness.executors.local import cpu_environment
 from harness.executors.waiting import Waiting
@@ -58,21 +59,11 @@ class _Actor:
 class RayExecutor:
     """Trains cohorts on actors of a Ray cluster."""
 
-    def __init__(
-        self,
-        folder: Path,
-        source: Source,
-        devices: Sequence[str],
-        *,
-        jobs: int,
-        threads: int = 1,
-    ) -> None:
-        self._folder = folder.resolve()
-        self._source = source
-        self._device = "cpu" if devices[0] == "cpu" else "cuda"
-        self._jobs = jobs
-        self._threads = threads
-        self._gpus = 0.0 if self._device == "cpu" else min(1.0, len(devices) / jobs)
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._device = "cpu" if crew.devices[0] == "cpu" else "cuda"
+        gpus = 0 if self._device == "cpu" else len(crew.devices)
+        self._gpus = min(1.0, gpus / crew.jobs)
 
     def run(
         self,
@@ -109,7 +100,7 @@ class RayExecutor:
         on_event: Callable[[Event], None],
         interrupted: Callable[[], bool],
     ) -> Outcome:
-        idle = [self._actor(ray) for _ in range(min(self._jobs, count))]
+        idle = [self._actor(ray) for _ in range(min(self._crew.jobs, count))]
         at_work: dict[Any, tuple[Any, str]] = {}
         outcome = Outcome.DONE
         while at_work or (waiting and outcome is Outcome.DONE):
@@ -144,15 +135,18 @@ class RayExecutor:
         """Start an actor; it answers questions while it works."""
         variables = {"PYTHONPATH": os.pathsep.join(sys.path)}
         if self._device == "cpu":
-            variables |= cpu_environment(self._threads)
+            variables |= cpu_environment(self._crew.threads)
         remote = ray.remote(
-            num_cpus=self._threads,
+            num_cpus=self._crew.threads,
             num_gpus=self._gpus,
             max_concurrency=2,
             runtime_env={"env_vars": variables},
         )(_Actor)
         return remote.remote(
-            str(self._folder), self._source, self._device, self._threads
+            str(self._crew.folder.resolve()),
+            self._crew.source,
+            self._device,
+            self._crew.threads,
         )
 
     def _tell_progress(

@@ -28,6 +28,7 @@ def request_(tmp_path, monkeypatch) -> Request:
         ({"profile": "digit"}, KeyError, "did you mean 'digits'"),
         ({"device": "gpu"}, ValueError, "device 'gpu' is not known to torch"),
         ({"executor": "slurm"}, ValueError, "no executor is called 'slurm'"),
+        ({"executor": "ray", "timeout_s": 9.0}, ValueError, "leave it out with Ray"),
         ({"limit": 0}, ValueError, "limit is 0, expected a positive number"),
         ({"evals_per_epoch": 21}, ValueError, "evals_per_epoch is 21, expected 1"),
         ({"data_dir": Path("/no/such")}, DataError, "the local mirror /no/such is not"),

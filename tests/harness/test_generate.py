@@ -51,6 +51,6 @@ def test_the_first_signal_asks_and_the_second_breaks_off(number):
         assert not interrupted()
         os.kill(os.getpid(), number)
         assert interrupted()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="second signal"):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before

@@ -70,23 +70,29 @@ def test_the_first_creator_wins(tmp_path):
     assert [p.read_text() for p in tmp_path.iterdir()] == ["first"]
 
 
-def kill_writers(folder: Path, trials: int) -> None:
-    """Kill a writing process at a random time, again and again."""
+def kill_writers(folder: Path, trials: int) -> tuple[int, int]:
+    """Kill a writing process at random times; return whole files seen, and leftovers.
+
+    The child itself fails at the first visible file that is not whole.
+    """
     command = [sys.executable, "-c", KILL_WRITERS, str(folder), str(trials)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seen, left = map(int, done.stdout.split())
-    assert seen > trials / 2  # the writers did write ...
-    assert left > trials / 10  # ... and were killed in the middle of it
+    return seen, left
 
 
 def test_visible_files_are_whole_after_kill(tmp_path):
-    kill_writers(tmp_path, 40)
+    seen, left = kill_writers(tmp_path, 40)
+    assert seen > 20  # the writers did write ...
+    assert left > 4  # ... and were killed in the middle of it
 
 
 @pytest.mark.slow
 def test_visible_files_are_whole_after_a_thousand_kills(tmp_path):
-    kill_writers(tmp_path, 1000)
+    seen, left = kill_writers(tmp_path, 1000)
+    assert seen > 500
+    assert left > 100
 
 
 def test_a_full_disk_names_the_path_and_leaves_no_trace(tmp_path):

@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import polars as pl
@@ -10,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.corpus import manifest_text
-from harness.publish import build
 from harness.storage import sha256_of
 from harness.verify import verify
 
@@ -26,8 +24,9 @@ def kinds(folder):
     return [problem.kind for problem in verify(folder)]
 
 
-def flip(folder, trials):
-    """Flip one random bit in one random file and ask `verify`, again and again."""
+def silent_flips(folder, trials):
+    """Flip one random bit in one file and ask `verify`; return what it did not find."""
+    missed = []
     rng = np.random.default_rng(0)
     files = covered(folder)
     for trial in range(trials):
@@ -37,11 +36,11 @@ def flip(folder, trials):
         damaged = bytearray(intact)
         damaged[position] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
-        problems = verify(folder)
-        assert [p.path for p in problems] == [path], (path, position)
-        assert problems[0].kind in ("bytes", "unreadable")
+        found = [(p.path, p.kind) for p in verify(folder)]
+        if found not in ([(path, "bytes")], [(path, "unreadable")]):
+            missed.append((path, position, found))
         path.write_bytes(intact)
-    assert verify(folder) == []
+    return missed
 
 
 def test_a_new_corpus_has_no_problem(corpus_folder):
@@ -49,12 +48,13 @@ def test_a_new_corpus_has_no_problem(corpus_folder):
 
 
 def test_every_flipped_bit_is_found(corpus_folder):
-    flip(corpus_folder, 240)
+    assert silent_flips(corpus_folder, 240) == []
+    assert verify(corpus_folder) == []
 
 
 @pytest.mark.slow
 def test_a_thousand_flipped_bits_are_found(corpus_folder):
-    flip(corpus_folder, 1200)
+    assert silent_flips(corpus_folder, 1200) == []
 
 
 def test_every_truncation_and_loss_is_found(corpus_folder):
@@ -237,16 +237,6 @@ def test_a_table_of_another_schema_is_a_problem(corpus_folder):
     assert fewer.kind == "rows"
 
 
-@pytest.mark.slow
-def test_a_corpus_of_432_runs_takes_seconds(tmp_path, make_record):
-    for seed in range(432):
-        make_record(seed).save(tmp_path / "shards")
-    build(tmp_path, name="t4", grids={})
-    start = time.perf_counter()
-    assert verify(tmp_path) == []
-    assert time.perf_counter() - start < 10
-
-
 def test_verify_and_status_do_not_load_torch(corpus_folder):
     code = (
         "import sys; from pathlib import Path\n"
@@ -255,4 +245,5 @@ def test_verify_and_status_do_not_load_torch(corpus_folder):
         f"status(Path({str(corpus_folder)!r}))\n"
         "assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == 0

@@ -104,7 +104,7 @@ def test_arguments_out_of_range_are_refused(shrink, source, argument, message):
 
 
 def test_a_set_that_is_nowhere_says_where_it_was_looked_for(source):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match="cifar10-jpeg is in no local mirror") as caught:
         DATASETS.get("cifar10-jpeg")(source)
     message = str(caught.value)
     assert str(source.data_dir / "cifar10-jpeg") in message
