@@ -5,8 +5,6 @@ from pathlib import Path
 
 import polars as pl
 
-from harness.schema import SIGNALS
-
 _CONFIGS = ("runs", "curves", "ood", "events", "signals")
 
 
@@ -14,7 +12,7 @@ def card_text(folder: Path, *, name: str, rows: dict[str, int]) -> str:
     """Return the card of the corpus whose tables lie in `folder`.
 
     Args:
-        folder: Corpus folder with the table `runs` in place.
+        folder: Corpus folder with the tables `runs` and `signals` in place.
         name: Name of the corpus.
         rows: Row counts a table.
     """
@@ -29,10 +27,7 @@ def card_text(folder: Path, *, name: str, rows: dict[str, int]) -> str:
             "\n## Final accuracy\n",
             _accuracies(runs),
             "\n## Signals\n",
-            _markdown(
-                ["signal", "unit", "meaning"],
-                [[s.name, s.unit, s.meaning] for s in SIGNALS],
-            ),
+            _signals(folder),
             _HOW_TO_READ,
         ]
     )
@@ -101,11 +96,41 @@ def _accuracies(runs: pl.DataFrame) -> str:
     return _markdown(["optimizer", "schedule", "runs", "min", "median", "max"], body)
 
 
+def _signals(folder: Path) -> str:
+    table = pl.read_parquet(folder / "signals" / "*.parquet")
+    body = [
+        [
+            row["name"],
+            row["unit"],
+            row["meaning"],
+            row["probe"],
+            _percent(row["probe_share_of_train_passes"]),
+            _percent(row["probe_share_of_train_seconds"]),
+        ]
+        for row in table.iter_rows(named=True)
+        if not row["name"].endswith("_se")
+    ]
+    header = ["signal", "unit", "meaning", "probe", "passes", "seconds"]
+    return _markdown(header, body) + _PRICES
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
 def _markdown(header: list[str], body: list[list[str]]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in (header, *body)]
     lines.insert(1, "|" + "---|" * len(header))
     return "\n".join(lines)
 
+
+_PRICES = """
+
+Passes and seconds are what the whole probe cost, as a share of what training cost;
+signals of one probe share its price. A signal `x_se` beside `x` is its standard error.
+A value that could not be determined is left out of its curve, and an event `no_value`
+says why.
+"""
 
 _HOW_TO_READ = """
 ## How to read it

@@ -81,6 +81,9 @@ def records_of(
     )
     seconds = state.clock.seconds()
     costs = {f"{k}_s": v / len(cohort) for k, v in sorted(seconds.items())}
+    costs |= state.probes.costs()
+    costs["train_images"] = float(state.step * cohort[0].batch_size)
+    signals = state.probes.signals()
     records = []
     for s, run in enumerate(cohort):
         diverged = bad_steps[s] <= num_steps
@@ -90,13 +93,18 @@ def records_of(
         if diverged:  # its loss would be that of an arbitrary state: not measured
             final = {k: None if k.endswith("_loss") else v for k, v in final.items()}
             ood = tuple(cell._replace(loss=None) for cell in ood)
+        probed = state.probes.curves(s, last_steps[s])
+        events = state.probes.events(s, last_steps[s])
+        if diverged:
+            events.append(_divergence(bad_steps[s], by_step[s]))
         record = RunRecord(
             config=run,
             status="diverged" if diverged else "completed",
             num_steps=num_steps,
             steps_per_epoch=num_steps // run.epochs,
-            curves={**by_step[s], **by_eval[s], "lr": lr},
-            events=(_divergence(bad_steps[s], by_step[s]),) if diverged else (),
+            curves={**by_step[s], **by_eval[s], "lr": lr, **probed},
+            signals=signals,
+            events=tuple(events),
             final=final,
             ood=ood,
             costs=costs,

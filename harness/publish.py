@@ -10,7 +10,6 @@ import shutil
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -29,9 +28,9 @@ from harness.schema import (
     EVENTS,
     OOD_TABLE,
     SCHEMA_VERSION,
-    SIGNALS,
     WINDOW_EDGES,
 )
+from harness.signal_table import SignalTable
 from harness.storage import (
     TEMPORARY_PREFIX,
     replacing,
@@ -113,7 +112,7 @@ def _write_tables(
 ) -> dict[str, int]:
     """Write every table below `staging`, a block of runs at a time; return counts."""
     counts = dict.fromkeys(TABLES, 0)
-    costs: list[dict[str, float]] = []
+    signals = SignalTable()
     run_rows: list[dict[str, Any]] = []
 
     def write(name: str, groups: list[pa.Table], encodings: Any = None) -> None:
@@ -123,7 +122,7 @@ def _write_tables(
 
     for number, records in enumerate(_blocks(paths)):
         run_rows += [run_row(r, grids.get(r.config.run_id, ())) for r in records]
-        costs += [r.costs for r in records]
+        signals.add(records)
         suffix = f"{number:05d}.parquet"
         # a table without rows still says what its columns are
         segments = curve_segments(records) or {0: [CURVES.empty_table()]}
@@ -132,7 +131,7 @@ def _write_tables(
         write(f"ood/part-{suffix}", [_ood(records)])
         write(f"events/part-{suffix}", [_events(records)])
     write("runs/part-00000.parquet", [run_table(run_rows)])
-    write("signals/part-00000.parquet", [_signals(costs)])
+    write("signals/part-00000.parquet", [signals.table()])
     return counts
 
 
@@ -243,18 +242,6 @@ def _events(records: Sequence[RunRecord]) -> pa.Table:
         for event in record.events
     ]
     return pa.Table.from_pylist(rows, schema=EVENTS)
-
-
-def _signals(costs: Sequence[Mapping[str, float]]) -> pa.Table:
-    """Return the dictionary of signals with the mean measured seconds a run."""
-    account = {"train": "log_s", "evaluate": "eval_s"}
-    seconds = []
-    for signal in SIGNALS:
-        key = account.get(signal.probe, f"{signal.probe}_s")
-        paid = [cost[key] for cost in costs if key in cost]
-        seconds.append(float(np.mean(paid)) if paid else None)
-    table = pa.Table.from_pylist([asdict(signal) for signal in SIGNALS])
-    return table.append_column("probe_seconds_per_run", pa.array(seconds, pa.float64()))
 
 
 def _published(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from harness.errors import CorpusError
-from harness.schema import SHARD
+from harness.schema import SHARD, Signal
 from harness.spec import ID_BYTES, RunConfig, canonical_json
 from harness.storage import creating, read_parquet, replacing, write_parquet
 
@@ -61,12 +61,15 @@ class RunRecord:
     """Planned updates."""
     steps_per_epoch: int
     curves: dict[str, Curve] = field(default_factory=dict)
+    signals: tuple[Signal, ...] = ()
+    """What the run's probes measured; the other signals are in `schema.SIGNALS`."""
     events: tuple[Event, ...] = ()
     final: dict[str, float | int | None] = field(default_factory=dict)
     """Correct counts, n, losses and calibration at the end of the run."""
     ood: tuple[OodResult, ...] = ()
     costs: dict[str, float] = field(default_factory=dict)
-    """Seconds: train, eval, probe, log; a run's share of its cohort."""
+    """Seconds by purpose (train, eval, log, each probe), a run's share of its cohort;
+    and images passed through training and each probe."""
     environment: dict[str, Any] = field(default_factory=dict)
     """Versions, device, threads, data fingerprint, code commit."""
     diverged_step: int | None = None
@@ -120,6 +123,7 @@ class RunRecord:
                 Event(e["step"], e["kind"], json.loads(e["detail_json"]))
                 for e in row["events"]
             ),
+            signals=tuple(Signal(**entry) for entry in json.loads(row["signals_json"])),
             final=json.loads(row["final_json"]),
             ood=tuple(OodResult(**cell) for cell in row["ood"]),
             costs=json.loads(row["costs_json"]),
@@ -137,6 +141,7 @@ class RunRecord:
             "steps_per_epoch": self.steps_per_epoch,
             "diverged_step": self.diverged_step,
             "error": self.error,
+            "signals_json": json.dumps([dataclasses.asdict(s) for s in self.signals]),
             "final_json": json.dumps(self.final),
             "costs_json": json.dumps(self.costs),
             "environment_json": json.dumps(self.environment),

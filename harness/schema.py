@@ -5,7 +5,7 @@ from typing import Final
 
 import pyarrow as pa
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 
 WINDOW_EDGES: Final = (4, 10, 20, 30, 50, 100)
 """Right edges of the segments, in percent of a run's steps."""
@@ -40,6 +40,7 @@ SHARD: Final = pa.schema(
         ("steps_per_epoch", pa.int32()),
         ("diverged_step", pa.int32()),
         ("error", pa.string()),
+        ("signals_json", pa.string()),
         ("final_json", pa.string()),
         ("costs_json", pa.string()),
         ("environment_json", pa.string()),

@@ -6,10 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.cadence import Timeline
 from harness.clock import Clock
 from harness.cohort import CohortNet
 from harness.curves import CurveBuffer, evaluation_steps
 from harness.feed import DeviceData
+from harness.probes.base import Scene
+from harness.probing import ProbeSet
 from harness.registry import OPTIMIZERS
 from harness.spec import Part, RunConfig
 
@@ -18,7 +21,7 @@ HIGH_LOSS_STEPS = 200
 
 
 class CohortState:
-    """Networks, optimizer, curves and health of S runs.
+    """Networks, optimizer, curves, probes and health of S runs.
 
     Attributes:
         step: Updates completed.
@@ -60,6 +63,13 @@ class CohortState:
         every = range(1, num_steps + 1)
         self.by_step = CurveBuffer(step_signals, every, len(cohort), device)
         self.by_eval = CurveBuffer(eval_signals, eval_at, len(cohort), device)
+        scene = Scene(
+            cohort=cohort,
+            net=self.net,
+            data=data,
+            timeline=Timeline(num_steps, spe),
+        )
+        self.probes = ProbeSet(scene, self.clock)
         self.step = 0
         self.alive = torch.ones(len(cohort), dtype=torch.bool, device=device)
         self.first_bad = torch.full((len(cohort),), num_steps + 1, device=device)
@@ -89,6 +99,7 @@ class CohortState:
                 "optimizer": self.optimizer.state(),
                 "by_step": self.by_step.state(),
                 "by_eval": self.by_eval.state(),
+                "probes": self.probes.state(),
                 "health": {
                     "alive": self.alive,
                     "first_bad": self.first_bad,
@@ -118,6 +129,7 @@ class CohortState:
         self.optimizer.load_state(rows["optimizer"])
         self.by_step.load_state(rows["by_step"])
         self.by_eval.load_state(rows["by_eval"])
+        self.probes.load_state(rows["probes"])
         self.alive = rows["health"]["alive"]
         self.first_bad = rows["health"]["first_bad"]
         self._high = rows["health"]["high"]

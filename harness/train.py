@@ -85,8 +85,11 @@ def train(
     for step in range(start, num_steps + 1):
         state.step = step
 
-        # Measure the state after `step` updates.
-        if step in state.eval_index and not (saved and step == start):
+        # Measure the state after `step` updates, once: a checkpoint holds its own.
+        fresh = not (saved and step == start)
+        if fresh:
+            state.probes.measure(step)
+        if fresh and step in state.eval_index:
             clock.charge("eval")
             held_out = score(net, data, data.validation)
             clean = score(net, data, data.train, subset)
@@ -114,6 +117,7 @@ def train(
                 return None
 
         # Make update step + 1.
+        state.probes.before_update(step + 1)
         clock.charge("train")
         if step % steps_per_epoch == 0:
             feed.start_epoch(step // steps_per_epoch)
@@ -126,6 +130,7 @@ def train(
         if device.type != "cpu" or not alive.all():  # keep the last finite state
             grads.masked_fill_(~alive[:, None], 0.0)
         optimizer.step(grads, scale[step] * alive[:, None])
+        state.probes.after_update(step + 1)
 
         if record_steps:
             clock.charge("log")

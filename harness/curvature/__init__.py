@@ -1,0 +1,1 @@
+"""Estimators of curvature from products with a matrix, for S runs at once."""

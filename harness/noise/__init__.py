@@ -1,0 +1,1 @@
+"""Estimators of gradient noise from gradients of S runs at once."""

@@ -1,0 +1,1 @@
+"""Probes: what is measured on the training state, each with its cadence."""
