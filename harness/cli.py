@@ -71,6 +71,13 @@ def generate(
     evals_per_epoch: Annotated[
         int | None, typer.Option(min=1, max=20, help="Evaluations an epoch (4).")
     ] = None,
+    probes: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated: noise, curvature, all, none, or names of probes "
+            "(default: the profile's)."
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -104,6 +111,7 @@ def generate(
             limit=limit,
             data_dir=data_dir,
             evals_per_epoch=evals_per_epoch,
+            probes=None if probes is None else _names(probes),
             timeout_s=timeout,
             allow_version=allow_version,
         )
@@ -205,6 +213,10 @@ def _usage() -> Iterator[None]:
         _fail(str(error.args[0]), EXIT_USAGE)
     except (ValueError, TypeError) as error:
         _fail(str(error), EXIT_USAGE)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def _answer(data: Any, text: str, as_json: bool) -> None:

@@ -52,6 +52,7 @@ class Request:
     limit: int | None = None
     data_dir: Path | None = None
     evals_per_epoch: int | None = None
+    probes: tuple[str, ...] | None = None
     timeout_s: float | None = None
     allow_version: bool = False
 
@@ -96,6 +97,8 @@ def prepare(request: Request) -> Prepared:
             profile.recording, evals_per_epoch=request.evals_per_epoch
         )
         profile = dataclasses.replace(profile, recording=recording)
+    if request.probes is not None:
+        profile = profile.with_probes(request.probes)
     plan = plan_grid(request.grid, profile, limit=request.limit)
     on_cpu = devices == ("cpu",)
     cores = max(1, allowed_cores() // request.threads)

@@ -43,10 +43,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """Seconds an image and a run, training and scoring."""
+    """Seconds an image and a run, training and scoring; what probes take a run."""
 
     train: float
     score: float
+    probes: float
+    """Gradients of an image that the run's probes take in all."""
+    probe_values: int
+    """Values that they record."""
 
 
 def estimate(cohorts: Sequence[Sequence[PlannedRun]], bench: Workbench) -> Estimate:
@@ -62,7 +66,8 @@ def estimate(cohorts: Sequence[Sequence[PlannedRun]], bench: Workbench) -> Estim
     for planned in cohorts:
         cohort = [run.config for run in planned]
         config, data = cohort[0], bench.data(cohort[0])
-        kind = (config.model, config.dataset, config.batch_size, len(cohort))
+        shape = (config.model, config.dataset, config.batch_size, config.epochs)
+        kind = (*shape, config.probes, len(cohort))
         if kind not in rates:
             rates[kind] = _time(cohort, data)
         key = (config.dataset, config.recording.ood)
@@ -72,12 +77,12 @@ def estimate(cohorts: Sequence[Sequence[PlannedRun]], bench: Workbench) -> Estim
         steps = config.epochs * (len(data.train) // config.batch_size)
         evals = len(_evals(config, data, steps))
         subset = min(config.recording.train_subset, len(data.train))
-        trained = steps * config.batch_size
         scored = (evals + 1) * (len(data.validation) + subset)
         scored += 2 * len(data.test) + num_shifted
         rate = rates[kind]
+        trained = steps * config.batch_size + rate.probes
         seconds += len(cohort) * (trained * rate.train + scored * rate.score)
-        values = 3 * steps + 4 * evals
+        values = 3 * steps + 4 * evals + rate.probe_values
         size += len(cohort) * (
             BYTES_A_RUN + values * BYTES_A_VALUE + num_cells * BYTES_A_CELL
         )
@@ -107,6 +112,8 @@ def _time(cohort: Sequence[RunConfig], data: DeviceData) -> _Rates:
     return _Rates(
         train=per_step / (config.batch_size * runs),
         score=per_pass / (len(images) * runs),
+        probes=state.probes.planned.gradients,
+        probe_values=state.probes.num_values,
     )
 
 

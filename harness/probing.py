@@ -107,6 +107,20 @@ class ProbeSet:
         lists = (each.events(run, last) for each in self._probes.values())
         return sorted((e for events in lists for e in events), key=lambda e: e.step)
 
+    @property
+    def planned(self) -> Passes:
+        """Return the work of all probes over the whole run, for one run."""
+        total = Passes()
+        for measured in self._probes.values():
+            total = total.plus(measured.probe.planned)
+        return total
+
+    @property
+    def num_values(self) -> int:
+        """Return how many values a run records at most, standard errors included."""
+        probes = (each.probe for each in self._probes.values())
+        return sum(2 * len(probe.steps) * len(probe.signals) for probe in probes)
+
     def costs(self) -> dict[str, float]:
         """Return the images each probe has passed forward and backward, a run."""
         costs = {}

@@ -5,9 +5,10 @@ Base settings follow the plan: SGD with Nesterov momentum at a learning rate of 
 """
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from harness.registry import PROFILES
+from harness.registry import PROBES, PROFILES
 from harness.spec import Part, Recording, RunConfig
 
 REFERENCE_BATCH = 128
@@ -42,6 +43,10 @@ class Profile:
     """Levels of the factor resolution, in pixels."""
     resolution_dataset: Part | None = None
     """Data set of grids that vary the resolution, where it is another one."""
+    probe_sets: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+    """Probes by the name under which `--probes` knows them, fit for this profile."""
+    probes: tuple[Part, ...] = ()
+    """Probes of every run."""
     max_runs: int | None = None
     """Keep only this many runs of a grid, spread over its first seed."""
     offered: tuple[str, ...] = ()
@@ -85,8 +90,34 @@ class Profile:
             seed=seed,
             augmentation=self.augmentations[augmentation],
             precision=self.precision,
+            probes=self.probes,
             recording=recording,
         )
+
+    def with_probes(self, names: Sequence[str]) -> "Profile":
+        """Return the profile with the probes called so.
+
+        Args:
+            names: Sets of this profile ("noise", "curvature", "all"), registered
+                probes or `module:attribute`; "none" alone for no probe. A probe that
+                is in one of the sets has the arguments that it has there.
+
+        Raises:
+            KeyError: A name is neither a set nor a probe.
+            ValueError: There is no name.
+        """
+        if not names:
+            raise ValueError("no probe is named: say 'none' for none")
+        tuned = {part.name: part for s in self.probe_sets.values() for part in s}
+        chosen: dict[str, Part] = {}
+        for name in names if tuple(names) != ("none",) else ():
+            if name in self.probe_sets:
+                chosen |= {part.name: part for part in self.probe_sets[name]}
+            else:
+                PROBES.get(name)
+                chosen[name] = tuned.get(name, Part(name))
+        ordered = tuple(part for _, part in sorted(chosen.items()))
+        return dataclasses.replace(self, probes=ordered)
 
 
 CIFAR_OPTIMIZERS = {
