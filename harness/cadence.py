@@ -8,6 +8,7 @@ A cadence is a short text, so that it can stand among a probe's arguments:
     "windows"    at the end of every task window: 4, 10, 20, 30, 50 and 100 %
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -57,3 +58,19 @@ def cadence_steps(cadence: str, timeline: Timeline) -> list[int]:
         return sorted({max(1, round(share * last)) for share in shares.tolist()})
     every = count * (timeline.steps_per_epoch if kind == "epochs" else 1)
     return sorted({*range(0, last, every), last})
+
+
+def apart(steps: Sequence[int], size: int) -> list[int]:
+    """Return the times whose windows of `size` updates do not overlap, greedily.
+
+    A window ends with its time and does not begin before the first update.
+
+    Example:
+        >>> apart([1, 4, 6, 9], 4)
+        [4, 9]
+    """
+    kept: list[int] = []
+    for step in steps:
+        if step - size >= (kept[-1] if kept else 0):
+            kept.append(step)
+    return kept

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from harness.clock import Clock
 from harness.measure import OK, STATUSES
-from harness.probes.base import Passes, Probe, Scene
+from harness.passes import Passes
+from harness.probes.base import Probe, Scene
 from harness.reading import Reading
 from harness.record import Curve, Event
 from harness.registry import PROBES

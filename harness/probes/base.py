@@ -1,52 +1,22 @@
 """What a probe is: it reads the training state at its times and changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from harness.cadence import Timeline
 from harness.cohort import CohortNet
+from harness.curvature.vectors import Draw, gaussian, rademacher
 from harness.feed import DeviceData
+from harness.landscape import Landscape
+from harness.passes import Passes
 from harness.reading import Reading
 from harness.schema import Signal
 from harness.seeds import derive, stream
 from harness.spec import RunConfig
-
-
-class Passes(NamedTuple):
-    """Work in images of one run: what a forward or backward pass takes for one image.
-
-    A backward pass through parameters costs about two forward passes, and a product
-    with the Hessian through a kept graph two of each.
-    """
-
-    forward: float = 0.0
-    backward: float = 0.0
-
-    def plus(self, other: "Passes") -> "Passes":
-        """Return the sum."""
-        return Passes(self.forward + other.forward, self.backward + other.backward)
-
-    def times(self, count: float) -> "Passes":
-        """Return `count` times the work."""
-        return Passes(self.forward * count, self.backward * count)
-
-    @property
-    def gradients(self) -> float:
-        """Return the work as a number of image gradients, one forward, one backward.
-
-        Formula: (forward + 2 backward) / 3.
-        """
-        return (self.forward + 2 * self.backward) / 3
-
-
-GRADIENT = Passes(1.0, 1.0)
-"""The gradient of one image's loss."""
-HESSIAN_PRODUCT = Passes(2.0, 2.0)
-"""A product with one image's Hessian through a kept graph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +50,56 @@ class Scene:
         split = self.data.train
         return self.data.normalise(split.inputs[chosen]), split.labels[chosen]
 
-    def seeds(self, probe: str, step: int) -> list[int]:
-        """Return a seed a run for the random vectors of `probe` at `step`."""
+    @property
+    def device(self) -> torch.device:
+        """Where parameters and data lie."""
+        return self.net.params.device
+
+    @property
+    def dim(self) -> int:
+        """Number of parameters of one run, P."""
+        return self.net.params.shape[1]
+
+    @property
+    def layers(self) -> list[tuple[str, int]]:
+        """Name and size of each parameter tensor of one run, in the order of `dim`."""
+        module, rows = self.net.modules()[0]
+        share = rows.stop - rows.start
+        return [(k, p.numel() // share) for k, p in module.named_parameters()]
+
+    def start(self, probe: str, step: int) -> Tensor:
+        """Return a Gaussian vector a run, `[S, P]`, always the same at one step."""
+        return gaussian(
+            self._seeds(probe, step), self.dim, 0, purpose="start", device=self.device
+        )
+
+    def signs(self, probe: str, step: int) -> Draw:
+        """Return random signs by index, independent of `start`."""
+        seeds = self._seeds(probe, step)
+        return lambda index: rademacher(
+            seeds, self.dim, index, purpose="signs", device=self.device
+        )
+
+    def _seeds(self, probe: str, step: int) -> list[int]:
         return [derive(run.seed, f"probe/{probe}", step) for run in self.cohort]
+
+
+class Lens:
+    """Fixed images through which a probe sees the loss around the present state."""
+
+    def __init__(self, scene: Scene, probe: str, images: int, precision: str) -> None:
+        self._net, self._precision = scene.net, precision
+        self._inputs, self._labels = scene.images(images, probe)
+
+    @contextmanager
+    def look(self, probe: "Probe", part: slice = slice(None)) -> Iterator[Landscape]:
+        """Yield the landscape of the images in `part`; charge its passes to `probe`."""
+        inputs, labels = self._inputs[part], self._labels[part]
+        with Landscape(
+            self._net, inputs, labels, precision=self._precision
+        ) as landscape:
+            yield landscape
+            probe.spent = probe.spent.plus(Passes(*landscape.passes))
 
 
 class Probe:

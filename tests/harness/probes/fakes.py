@@ -7,7 +7,8 @@ from torch import Tensor
 
 from harness.cadence import cadence_steps
 from harness.measure import ILL_CONDITIONED, OK
-from harness.probes.base import GRADIENT, Probe, Scene
+from harness.passes import GRADIENT
+from harness.probes.base import Probe, Scene
 from harness.reading import Reading, reading
 from harness.schema import Signal
 

@@ -1,0 +1,111 @@
+"""Probe of how the gradient turns from one update to a later one."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from harness.cadence import apart, cadence_steps
+from harness.noise.autocorrelation import autocorrelation
+from harness.passes import GRADIENT
+from harness.probes.base import Lens, Probe, Scene
+from harness.reading import Reading
+from harness.registry import PROBES
+from harness.schema import Signal
+
+
+@PROBES.register("gradient_autocorrelation")
+class GradientAutocorrelation(Probe):
+    """Product, correlation and cosine of the probe gradients `lag` updates apart.
+
+    Of the mean cross-entropy of fixed, not augmented training images in evaluation
+    mode, in two halves, so that the images' noise can be taken out
+    (`harness.noise.autocorrelation`). A value stands at the later of its two times;
+    pairs do not overlap.
+
+    Cost: images * 2 image gradients a time, or once where a pair begins as another
+    ends.
+
+    Args:
+        scene: The cohort.
+        cadence: When, see `harness.cadence`.
+        images: Training images, an even number.
+        lag: Updates between the two gradients.
+        precision: "float32" or "bfloat16".
+
+    Raises:
+        ValueError: `lag` is not positive or `images` is odd or too many.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        cadence: str = "log:24",
+        images: int = 256,
+        lag: int = 1,
+        precision: str = "float32",
+    ) -> None:
+        if lag < 1 or images % 2:
+            raise ValueError(
+                f"gradient_autocorrelation got lag = {lag} and images = {images}, "
+                "expected a positive lag and an even number of images"
+            )
+        self._lens = Lens(scene, "gradient_autocorrelation", images, precision)
+        self._half = images // 2
+        ends = apart(cadence_steps(cadence, scene.timeline), lag)
+        self._ends, starts = frozenset(ends), {end - lag for end in ends}
+        self.steps = sorted(self._ends | starts)
+        self.planned = GRADIENT.times(images * len(self.steps))
+        shape = (len(scene.cohort), 2, scene.dim)
+        self._before = torch.zeros(shape, device=scene.device)
+        self.signals = _signals(lag)
+
+    def measure(self, step: int) -> Mapping[str, Reading]:
+        """Return the readings of the pair that ends at `step`, if one does."""
+        with self._lens.look(self) as landscape:
+            blocks = list(landscape.microbatch_gradients(self._half))
+        halves = torch.cat(blocks, dim=1)  # [S, 2, P]
+        found = autocorrelation(self._before, halves) if step in self._ends else {}
+        self._before = halves
+        return found
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the gradients of the last time."""
+        return {"before": self._before}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restore them."""
+        self._before = state["before"].clone()
+
+
+def _signals(lag: int) -> tuple[Signal, ...]:
+    pair = f"the gradients at this update and {lag} before"
+    square = "(nat per parameter unit) squared"
+    entries = (
+        ("gradient_product", f"inner product of {pair}, unbiased", square, "R"),
+        (
+            "gradient_correlation",
+            f"correlation of {pair}, freed from the noise of the images",
+            "1",
+            "R, about [-1, 1]",
+        ),
+        (
+            "gradient_cosine",
+            f"cosine of {pair} on the probe's images",
+            "1",
+            "[-1, 1]",
+        ),
+    )
+    return tuple(
+        Signal(
+            name=name,
+            meaning=meaning,
+            unit=unit,
+            range=bounds,
+            probe="gradient_autocorrelation",
+            forward_passes=2.0,
+            backward_passes=2.0,
+        )
+        for name, meaning, unit, bounds in entries
+    )
