@@ -65,6 +65,17 @@ class CohortNet:
         """Return the number of runs."""
         return len(self._seeds)
 
+    @property
+    def stacked(self) -> bool:
+        """Whether one module computes all runs; else there is a module a run."""
+        return self._stacked
+
+    def modules(self) -> list[tuple[nn.Module, slice]]:
+        """Return every module with the rows of `params` that it computes."""
+        if self._stacked:
+            return [(self._nets[0], slice(0, len(self)))]
+        return [(net, slice(s, s + 1)) for s, net in enumerate(self._nets)]
+
     def train_logits(self, inputs: Tensor, step: int) -> Tensor:
         """Return logits `[S, B, K]` in training mode.
 

@@ -133,7 +133,7 @@ class GradientNoise(Probe):
             again = _Gradients(landscape, self._microbatch)
             blocks: Sequence[Tensor] | _Gradients = list(again) if self._keep else again
             moments = gradient_moments(
-                blocks, images=self._microbatch, layers=self._layers
+                blocks, images=self._microbatch, layers=self._layers, logs=False
             )
         readings = noise_scale(moments) | {"tail_index": noise_tail_index(moments)}
         layers = [noise_tail_index(moments, name) for name, _ in self._layers]

@@ -10,6 +10,7 @@ from harness.curvature.lanczos import extremes, lanczos
 from harness.curvature.log_determinant import log_determinant
 from harness.curvature.participation import absolute_participation
 from harness.curvature.spectral_density import quantile, spectral_density
+from harness.curvature.trace import deflated_hutchinson
 from harness.passes import GRADIENT, HESSIAN_PRODUCT
 from harness.probes.base import Lens, Probe, Scene
 from harness.reading import Reading
@@ -18,6 +19,9 @@ from harness.schema import Signal
 
 QUANTILES: Final = (0.5, 5, 25, 50, 75, 95, 99.5)
 """Percent of the spectral mass below the eigenvalues that are recorded."""
+
+TRACE_PROBES: Final = 8
+"""Products for the trace, of which the participation ratio is made."""
 
 _UNIT: Final = "nat per parameter unit squared"
 _SLQ: Final = "Ubaru, Chen, Saad 2017; Ghorbani, Krishnan, Xiao, arXiv 1901.10159"
@@ -56,7 +60,7 @@ _MEANINGS: Final = (
     ),
     (
         "participation_ratio_abs",
-        "(sum |lambda|)^2 / sum lambda^2",
+        "(sum |lambda|)^2 / sum lambda^2: how many eigenvalues carry the curvature",
         "1",
         "[1, P]",
         "",
@@ -77,12 +81,13 @@ class HessianSpectrum(Probe):
     """Spectral density by its quantiles, bulk ratio, log-determinant, alignment.
 
     Stochastic Lanczos quadrature with `probes` random vectors of `steps` products each
-    (`harness.curvature.spectral_density`), and one Lanczos run of `steps` products
-    more for the top `top` eigenvectors (`harness.curvature.alignment`) and lambda_1.
+    (`harness.curvature.spectral_density`), one Lanczos run of `steps` products more
+    for the top `top` eigenvectors (`harness.curvature.alignment`) and lambda_1, and
+    8 products for the trace outside of it.
     Loss, images and mode as in the probe `hessian`.
 
-    Cost: images * (1 + 2 steps (probes + 1)) image gradients a time; with the defaults
-    881 gradients of the images.
+    Cost: images * (1 + 2 steps (probes + 1) + 16) image gradients a time; with the
+    defaults 897 gradients of the images.
 
     Args:
         scene: The cohort.
@@ -117,7 +122,8 @@ class HessianSpectrum(Probe):
         self._top, self._epsilon, self._tolerance = top, epsilon, tolerance
         self._lens = Lens(scene, "hessian_spectrum", images, precision)
         self.steps = cadence_steps(cadence, scene.timeline)
-        one = GRADIENT.plus(HESSIAN_PRODUCT.times(steps * (probes + 1)))
+        products = steps * (probes + 1) + TRACE_PROBES
+        one = GRADIENT.plus(HESSIAN_PRODUCT.times(products))
         self.planned = one.times(images * len(self.steps))
         self.signals = tuple(
             Signal(
@@ -144,6 +150,8 @@ class HessianSpectrum(Probe):
             density = spectral_density(
                 landscape.hvp, signs, probes=self._probes, steps=steps
             )
+            signs = self._scene.signs("hessian_spectrum/trace", step)
+            traces = deflated_hutchinson(landscape.hvp, space, signs, TRACE_PROBES)
         largest = extremes(space, self._tolerance).largest
         logs = log_determinant(density, self._epsilon)
         quantiles = {
@@ -153,6 +161,6 @@ class HessianSpectrum(Probe):
             "bulk_ratio": bulk_ratio(largest, density),
             "hessian_log_det": logs.per_parameter,
             "hessian_log_det_excess": logs.excess,
-            "participation_ratio_abs": absolute_participation(density),
+            "participation_ratio_abs": absolute_participation(traces, density),
             "gradient_alignment": gradient_alignment(gradient, space, count=self._top),
         }
