@@ -120,6 +120,53 @@ class Profile:
         return dataclasses.replace(self, probes=ordered)
 
 
+def _probe_sets(
+    noise: tuple[Part, ...], curvature: tuple[Part, ...], more: tuple[Part, ...]
+) -> dict[str, tuple[Part, ...]]:
+    """Return the sets that `--probes` knows by name."""
+    return {
+        "noise": noise,
+        "curvature": curvature,
+        "all": (*noise, *curvature, *more),
+    }
+
+
+# docs/signals.md counts and measures what these cost.
+DEFAULT_PROBES = ("noise", "curvature")
+CIFAR_PROBES = _probe_sets(
+    noise=(
+        Part("gradient_noise", {"images": 512, "microbatch": 4}),
+        Part("update_direction"),
+    ),
+    curvature=(
+        Part("hessian", {"cadence": "log:20", "images": 256, "steps": 12, "probes": 6}),
+        Part("gradient_autocorrelation", {"cadence": "log:20"}),
+    ),
+    more=(
+        Part("hessian_spectrum"),
+        Part("sharpness"),
+        Part("gradient_covariance"),
+    ),
+)
+DIGITS_PROBES = _probe_sets(
+    noise=(
+        Part("gradient_noise", {"cadence": "windows", "images": 100, "microbatch": 1}),
+        Part("update_direction", {"cadence": "windows", "window": 16}),
+    ),
+    curvature=(
+        Part(
+            "hessian", {"cadence": "windows", "images": 128, "steps": 16, "probes": 6}
+        ),
+        Part("gradient_autocorrelation", {"cadence": "windows", "images": 128}),
+    ),
+    more=(
+        Part("hessian_spectrum", {"images": 128}),
+        Part("sharpness", {"images": 128}),
+        Part("gradient_covariance", {"images": 128}),
+    ),
+)
+
+
 CIFAR_OPTIMIZERS = {
     "sgd": Part("sgd", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "l2": 5e-4}),
     "adamw": Part("adamw", {"lr": 1e-3, "weight_decay": 5e-2}),
@@ -139,9 +186,10 @@ def cifar10() -> Profile:
         augmentations={"std": Part("crop_flip"), "randaugment": Part("randaugment")},
         recording=Recording(ood=(Part("corrupted"),)),
         precision="bfloat16",
+        probe_sets=CIFAR_PROBES,
         resolution_dataset=Part("tiny-imagenet"),
         offered=("cifar10.1-v6", "cinic10"),
-    )
+    ).with_probes(DEFAULT_PROBES)
 
 
 @PROFILES.register("cifar10-jpeg")
@@ -177,9 +225,10 @@ def digits() -> Profile:
         },
         recording=Recording(train_subset=128, ood=(Part("corrupted"),)),
         batch_divisor=4,
+        probe_sets=DIGITS_PROBES,
         resolutions=(4, 6, 8),
         offered=("mnist-8",),
-    )
+    ).with_probes(DEFAULT_PROBES)
 
 
 @PROFILES.register("smoke")

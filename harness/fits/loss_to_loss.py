@@ -110,11 +110,11 @@ def fit_free_floors(
     L0, kappa in `shifted_varpro.KAPPA_RANGE`, any K and E1. The floors are hardly
     identified: on L0 in [0.35, 1.6] with 40 pairs corr(kappa, E0) = -0.99 and noise of
     0.01 in L1 gives sd 0.14 of kappa and 0.34 of E0 (Cramer-Rao), against 0.022 of
-    kappa with E0 given. Standard errors are sqrt of the diagonal of s^2 (J'J)^-1, s^2 = RSS / (n - fitted parameters):
-    first order, independent errors of L1 only. A set is `ill_conditioned` when its
-    optimum lies on the edge of the search (the floor runs away, or into the least
-    L0), when J'J is singular, or when se(kappa) > `max_relative_se` * kappa.
-    Cost: about 200 exponentials a pair.
+    kappa with E0 given. Standard errors are sqrt of the diagonal of s^2 (J'J)^-1,
+    s^2 = RSS / (n - fitted parameters): first order, independent errors of L1 only.
+    A set is `ill_conditioned` when its optimum lies on the edge of the search (the
+    floor runs away, or into the least L0), when J'J is singular, or when se(kappa) >
+    `max_relative_se` * kappa. Cost: some 40 exponentials and 300 products a pair.
     Source: form of Brandfonbrener et al., arXiv 2411.12925; variable projection:
     Golub and Pereyra 1973, in Kaufman's variant.
 

@@ -133,7 +133,9 @@ def _start(p: Problem, held: Floats | None) -> tuple[Floats, Floats]:
             phi = np.exp(kappa * g)  # 1 in unused cells
             total = phi.sum(1) - unused
             while kappa <= 8:
-                square = phi * phi  # phi of the doubled exponent, so its sum serves both
+                square = (
+                    phi * phi
+                )  # phi of the doubled exponent, so its sum serves both
                 next_total = square.sum(1) - unused
                 score = np.linalg.vecdot(phi, p.y) ** 2 / (next_total - total**2 / p.n)
                 better = score > best

@@ -4,17 +4,17 @@ Cheap early predictors of the final rank of runs, from the recorded per-step los
 alone. Every value at a window's end uses nothing after it.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.fits.blocks import Fitted, fit_curves
+from harness.fits.blocks import Fit, Fitted, fit_curves
 from harness.fits.windows import epoch_means
 from harness.measure import Estimates, Floats
 
 VERSION: Final = "1"
-_UNITS: Final = {"sum": "nats", "predictor": "nats"}
+_UNITS: Final = {"tse": "nats", "predictor": "nats"}
 
 
 def sum_of_losses(
@@ -26,10 +26,10 @@ def sum_of_losses(
 ) -> Estimates:
     """Sum the training loss over epochs: SoTL (TSE), or SoTL-E (TSE-E).
 
-    Formula: sum over epochs t of mean_i l(theta_t,i, B_i), that is the sum of the
+    Formula: tse = sum over epochs t of mean_i l(theta_t,i, B_i), that is the sum of the
     per-step losses of steps 1 ... end divided by S; with `last_epochs` = E only over
     the steps end - E S + 1 ... end (the source's E is 1). An end within an epoch adds
-    that part of the epoch. `predictor` is -sum: larger is better. Range: any; >= 0 for
+    that part of the epoch. `predictor` is -tse: larger is better. Range: any; >= 0 for
     cross-entropies. It has no standard error: it is a sum of what was observed.
 
     The loss must be the running one, of each minibatch before its update, not
@@ -49,7 +49,7 @@ def sum_of_losses(
         ValueError: Wrong shapes, S < 1 or E < 1.
 
     Example:
-        >>> sum_of_losses([[1.0, 1.0, 0.5, 0.5]], 2)["sum"]
+        >>> sum_of_losses([[1.0, 1.0, 0.5, 0.5]], 2)["tse"]
         array([1.5])
     """
     _check(
@@ -62,19 +62,9 @@ def sum_of_losses(
         return _fitted(block.sum(axis=1) / steps_per_epoch)
 
     curves, window = _windows(loss, end, span)
-    return fit_curves(
-        np.arange(1, curves.shape[1] + 1),
-        curves,
-        window,
-        lambda steps: fit,
-        estimator="sotl" if last_epochs is None else "sotl_e",
-        version=VERSION,
-        units=_UNITS,
-        errors=(),
-        min_points=span or 1,
-        positive=False,
-        params={"steps_per_epoch": steps_per_epoch, "last_epochs": last_epochs},
-    )
+    name = "sotl" if last_epochs is None else "sotl_e"
+    params = {"steps_per_epoch": steps_per_epoch, "last_epochs": last_epochs}
+    return _estimates(name, curves, window, fit, span or 1, params)
 
 
 def moving_average_of_losses(
@@ -88,10 +78,10 @@ def moving_average_of_losses(
     """Average the epoch-mean training losses exponentially: TSE-EMA.
 
     Formula: ema_1 = m_1, ema_t = (1 - mu) ema_t-1 + mu m_t with m_t the mean loss over
-    epoch t; the value is ema at the last epoch completed at `end` (the authors' ranking
+    epoch t; tse is ema at the last epoch completed at `end` (the authors' ranking
     script, mu = 0.9), or the sum of ema over these epochs with `summed` (NASLib, mu =
     0.99). Note that mu weighs the new epoch: at 0.9 the value is nearly the last epoch
-    mean, not a long memory. `predictor` is -sum. It has no standard error.
+    mean, not a long memory. `predictor` is -tse. It has no standard error.
 
     Comparable and undefined as `sum_of_losses`; "too_short" before the first epoch is
     over. Cost: one pass. Source: Ru et al., arXiv 2006.04492; code rubinxin/TSE
@@ -126,23 +116,36 @@ def moving_average_of_losses(
     curves, window = _windows(loss, end, None)
     unfinished = window[:, 1] % steps_per_epoch
     window[:, 1] -= np.where(window[:, 1] >= steps_per_epoch, unfinished, 0)
+    params = {"steps_per_epoch": steps_per_epoch, "mu": mu, "summed": summed}
+    return _estimates("tse_ema", curves, window, fit, steps_per_epoch, params)
+
+
+def _estimates(
+    name: str,
+    curves: npt.NDArray[np.floating],
+    window: Floats,
+    fit: Fit,
+    min_points: int,
+    params: dict[str, Any],
+) -> Estimates:
+    """Measure every curve in its own window."""
     return fit_curves(
         np.arange(1, curves.shape[1] + 1),
         curves,
         window,
         lambda steps: fit,
-        estimator="tse_ema",
+        estimator=name,
         version=VERSION,
         units=_UNITS,
         errors=(),
-        min_points=steps_per_epoch,
+        min_points=min_points,
         positive=False,
-        params={"steps_per_epoch": steps_per_epoch, "mu": mu, "summed": summed},
+        params=params,
     )
 
 
 def _fitted(total: Floats) -> Fitted:
-    return Fitted({"sum": total, "predictor": -total})
+    return Fitted({"tse": total, "predictor": -total})
 
 
 def _check(**counts: int) -> None:

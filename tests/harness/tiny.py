@@ -19,6 +19,7 @@ def profile() -> Profile:
         epochs=3,
         recording=Recording(train_subset=32, evals_per_epoch=1, ood=(ood,)),
         offered=(),
+        probes=(),
     )
 
 
