@@ -52,7 +52,7 @@ class GradientAutocorrelation(Probe):
                 "expected a positive lag and an even number of images"
             )
         self._lens = Lens(scene, "gradient_autocorrelation", images, precision)
-        self._half = images // 2
+        self._parts = slice(images // 2), slice(images // 2, images)
         ends = apart(cadence_steps(cadence, scene.timeline), lag)
         self._ends, starts = frozenset(ends), {end - lag for end in ends}
         self.steps = sorted(self._ends | starts)
@@ -63,12 +63,15 @@ class GradientAutocorrelation(Probe):
 
     def measure(self, step: int) -> Mapping[str, Reading]:
         """Return the readings of the pair that ends at `step`, if one does."""
-        with self._lens.look(self) as landscape:
-            blocks = list(landscape.microbatch_gradients(self._half))
-        halves = torch.cat(blocks, dim=1)  # [S, 2, P]
+        halves = torch.stack([self._gradient(part) for part in self._parts], dim=1)
         found = autocorrelation(self._before, halves) if step in self._ends else {}
         self._before = halves
         return found
+
+    def _gradient(self, part: slice) -> Tensor:
+        """Return the mean gradient of half of the images, `[S, P]`."""
+        with self._lens.look(self, part) as landscape:
+            return landscape.gradient_at(torch.zeros_like(self._before[:, 0]))
 
     def state(self) -> dict[str, Tensor]:
         """Return the gradients of the last time."""
