@@ -187,6 +187,39 @@ def show(
         typer.echo(f"figure: {figure}", err=True)
 
 
+@app.command(epilog="Example: harness signals runs/t4 --window 0.2 --out early.parquet")
+def signals(
+    folder: Folder,
+    window: Annotated[
+        float | None,
+        typer.Option(help="Compute signals of the curves up to this share of a run."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Compute only these; may be given several times."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the computed table: .parquet or .csv.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what a corpus records and its price, or compute signals of its curves."""
+    from harness import signals as telling
+    from harness.corpus import Corpus
+
+    corpus = Corpus.open(folder)
+    if window is None:
+        if out is not None or name:
+            _fail("--out and --name need --window, such as 0.2", EXIT_USAGE)
+        found = telling.recorded(corpus)
+        _answer(found.to_dicts(), telling.recorded_text(found), as_json)
+        return
+    with _usage():
+        table = telling.computed(corpus, window, name, out)
+    summary = telling.summary(table)
+    _answer(summary.to_dicts(), telling.summary_text(summary), as_json)
+
+
 @app.command(epilog="Example: harness doctor --data-dir ~/data")
 def doctor(
     data_dir: Annotated[

@@ -112,7 +112,7 @@ def _time(cohort: Sequence[RunConfig], data: DeviceData) -> _Rates:
     return _Rates(
         train=per_step / (config.batch_size * runs),
         score=per_pass / (len(images) * runs),
-        probes=state.probes.planned.gradients,
+        probes=sum(work.gradients for work in state.probes.planned.values()),
         probe_values=state.probes.num_values,
     )
 

@@ -109,12 +109,9 @@ class ProbeSet:
         return sorted((e for events in lists for e in events), key=lambda e: e.step)
 
     @property
-    def planned(self) -> Passes:
-        """Return the work of all probes over the whole run, for one run."""
-        total = Passes()
-        for measured in self._probes.values():
-            total = total.plus(measured.probe.planned)
-        return total
+    def planned(self) -> dict[str, Passes]:
+        """Return the work of each probe over the whole run, for one run."""
+        return {name: each.probe.planned for name, each in self._probes.items()}
 
     @property
     def num_values(self) -> int:

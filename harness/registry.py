@@ -120,3 +120,4 @@ OBJECTIVES: Registry[Callable[..., Any]] = Registry("objective", "harness.object
 PROBES: Registry[Callable[..., Any]] = Registry("probe", "harness.probes")
 PROFILES: Registry[Callable[..., Any]] = Registry("profile", "harness.profiles")
 GRIDS: Registry[Callable[..., Any]] = Registry("grid", "harness.grids")
+CURVE_SIGNALS: Registry[Callable[..., Any]] = Registry("curve signal", "harness.early")

@@ -151,7 +151,8 @@ def train(
         cells,
         factors * peaks,
         num_steps=num_steps,
-        environment=dict(environment or {}) | {"data_fingerprint": data.fingerprint},
+        environment=dict(environment or {})
+        | {"data_fingerprint": data.fingerprint, "num_classes": data.num_classes},
     )
 
 

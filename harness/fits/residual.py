@@ -226,6 +226,8 @@ def _inside(times: Floats, window: Window, num: int) -> npt.NDArray[np.bool_]:
 def _ends(times: Floats, inside: npt.NDArray[np.bool_]) -> Floats:
     """Return the first and last time inside, `[N, 2]`; NaN where there is none."""
     some = inside.any(axis=1, keepdims=True)
+    if not len(times):
+        return np.full((len(inside), 2), np.nan)
     first = inside.argmax(axis=1)
     last = len(times) - 1 - inside[:, ::-1].argmax(axis=1)
     return np.where(some, np.stack([times[first], times[last]], axis=1), np.nan)

@@ -283,7 +283,7 @@ def _errors(x: Floats, best: Hinge) -> tuple[Floats, Floats, Floats]:
     spreads, distances = [], []
     for side in (left, 1 - left):
         count = side.sum(axis=1)
-        mean = (side @ x) / count
+        mean = (side * x).sum(axis=1) / count  # no BLAS: rows stay independent
         spread = (side * np.square(x - mean[:, None])).sum(axis=1)
         spreads.append(np.sqrt(noise / spread))
         distances.append(1 / count + np.square(best.knee - mean) / spread)

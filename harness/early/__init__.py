@@ -1,0 +1,1 @@
+"""Early signals that are computed from recorded curves, a family a module."""

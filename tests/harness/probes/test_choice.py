@@ -1,0 +1,61 @@
+"""Which probes a run gets: sets of the profile, names, none."""
+
+import pytest
+
+from harness.planning import plan_grid
+from harness.profiles import Profile
+from harness.registry import PROBES, PROFILES
+
+
+def names(profile: Profile) -> list[str]:
+    return [part.name for part in profile.probes]
+
+
+@pytest.mark.parametrize("profile", ["cifar10", "cifar10-jpeg", "digits", "smoke"])
+def test_every_profile_records_noise_and_curvature_by_default(profile):
+    chosen: Profile = PROFILES.get(profile)()
+    assert chosen.probes == chosen.with_probes(("noise", "curvature")).probes
+    assert chosen.run().resolve().probes
+
+
+@pytest.mark.parametrize("profile", ["cifar10", "digits"])
+def test_all_is_every_registered_probe(profile):
+    chosen: Profile = PROFILES.get(profile)().with_probes(("all",))
+    assert names(chosen) == PROBES.names()
+
+
+def test_the_order_of_names_does_not_make_other_runs():
+    profile: Profile = PROFILES.get("digits")()
+    one = plan_grid("pilot", profile.with_probes(("noise", "curvature")))
+    other = plan_grid("pilot", profile.with_probes(("curvature", "hessian", "noise")))
+    assert [r.run_id for r in one.runs] == [r.run_id for r in other.runs]
+
+
+def test_a_probe_by_name_has_the_arguments_of_the_profile():
+    (part,) = PROFILES.get("digits")().with_probes(("sharpness",)).probes
+    assert part.params == {"images": 128}
+
+
+def test_a_probe_of_ones_own_has_its_defaults():
+    name = "tests.harness.probes.fakes:Norms"
+    (part,) = PROFILES.get("digits")().with_probes((name,)).probes
+    assert (part.name, part.params) == (name, {})
+
+
+def test_none_is_no_probe_and_the_same_trajectory():
+    profile: Profile = PROFILES.get("digits")()
+    bare = profile.with_probes(("none",))
+    assert bare.probes == ()
+    one, other = (p.run(seed=1).resolve() for p in (profile, bare))
+    assert one.trajectory_id == other.trajectory_id
+    assert one.run_id != other.run_id
+
+
+def test_unknown_and_missing_names_are_refused():
+    profile: Profile = PROFILES.get("digits")()
+    with pytest.raises(KeyError, match="did you mean 'hessian'"):
+        profile.with_probes(("hesian",))
+    with pytest.raises(KeyError, match="no probe is called 'none'"):
+        profile.with_probes(("none", "noise"))
+    with pytest.raises(ValueError, match="say 'none' for none"):
+        profile.with_probes(())
