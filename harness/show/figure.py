@@ -24,6 +24,7 @@ from harness.show.glance import (
 )
 from harness.show.style import (
     DARK,
+    DASHED,
     GREY,
     dress,
     logarithmic,
@@ -130,7 +131,7 @@ def _shift(axes: Axes, scored: pl.DataFrame) -> None:
     pairs = scored.filter(pl.col(shift).is_not_null())
     tested, shifted = pairs[ACCURACY].to_numpy(), pairs[shift].to_numpy()
     ends = np.array([min(tested.min(), shifted.min()), 1.0])
-    axes.plot(ends, ends, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    axes.plot(ends, ends, color=GREY, linewidth=1, linestyle=DASHED)
     _scatter(axes, pairs, tested, shifted)
     axes.annotate(
         "nothing lost under shift",

@@ -1,6 +1,9 @@
 """Numbers behind text and figures: curves of a run, seed noise, early losses."""
 
 import difflib
+import json
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +13,12 @@ import polars as pl
 from harness.corpus import Corpus
 
 Array = npt.NDArray[np.float64]
+Curves = Mapping[str, tuple[Array, Array]]
+"""Steps and values by signal."""
 
 ACCURACY = "final.test_accuracy"
+NO_VALUE = "no_value"
+"""Kind of the events that say why a value is missing."""
 EARLY_WINDOW = (0.15, 0.20)
 """Share of a run's steps over which its early training loss is averaged."""
 
@@ -58,6 +65,32 @@ def run_curves(corpus: Corpus, run_id: str) -> dict[str, tuple[Array, Array]]:
         str(signal): (_joined(part["steps"]), _joined(part["values"]))
         for (signal,), part in rows.group_by("signal", maintain_order=True)
     }
+
+
+def missing_values(corpus: Corpus, run_id: str) -> dict[str, dict[int, str]]:
+    """Return for each signal the steps at which it has no value, and why not."""
+    events = corpus.events().filter(
+        (pl.col("run_id") == run_id) & (pl.col("kind") == NO_VALUE)
+    )
+    missing: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    for step, detail in events.select("step", "detail_json").iter_rows():
+        for signal, status in json.loads(detail)["signals"].items():
+            missing[signal][step] = status
+    return dict(missing)
+
+
+def with_gaps(
+    curves: Curves, missing: Mapping[str, Mapping[int, str]], signal: str
+) -> tuple[Array, Array]:
+    """Return a signal's steps and values with NaN where a value is missing.
+
+    A standard error is missing where its signal is.
+    """
+    steps, values = curves[signal]
+    lost = np.array(sorted(missing.get(signal.removesuffix("_se"), {})), np.float64)
+    every = np.concatenate([steps, lost])
+    order = np.argsort(every, kind="stable")
+    return every[order], np.append(values, np.full(len(lost), np.nan))[order]
 
 
 def ood_names(runs: pl.DataFrame) -> list[str]:

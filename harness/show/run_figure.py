@@ -9,19 +9,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.corpus import Corpus
-from harness.show.glance import Array, find_run, run_curves, smoothed
+from harness.show.glance import (
+    Curves,
+    find_run,
+    missing_values,
+    run_curves,
+    smoothed,
+)
+from harness.show.law_panel import TITLE, draw_laws
+from harness.show.laws import loss_laws
+from harness.show.probe_panels import Seen, probe_panels
 from harness.show.style import (
     DARK,
+    DASHED,
     GREY,
     OKABE_ITO,
     SEVERITIES,
     dress,
+    legend_strip,
     logarithmic,
     new_figure,
     not_measured,
+    upright,
 )
-
-Curves = Mapping[str, tuple[Array, Array]]
 
 SMOOTHING: Final = 1 / 40
 """Width of the running mean as a share of the run."""
@@ -41,18 +51,33 @@ def run_figure(corpus: Corpus, run_id: str) -> Figure:
     run_id = find_run(corpus, run_id)
     run = corpus.runs().row(by_predicate=pl.col("run_id") == run_id, named=True)
     curves = run_curves(corpus, run_id)
-    figure = new_figure(_title(run), 7.8)
-    grid = figure.add_gridspec(4, 6)
-    rate = figure.add_subplot(grid[2, :2])
-    norm = figure.add_subplot(grid[3, :2], sharex=rate)
-    _losses(figure.add_subplot(grid[:2, :3]), run, curves)
-    _accuracies(figure.add_subplot(grid[:2, 3:]), run, curves)
+    seen = Seen(run, curves, missing_values(corpus, run_id))
+    panels = probe_panels(seen)
+    figure = new_figure(_title(run), 11.6 if panels else 7.8)
+    grid = figure.add_gridspec(6 if panels else 4, 6)
+    _losses(figure.add_subplot(grid[:2, :2]), run, curves)
+    _laws(figure.add_subplot(grid[:2, 2:4]), run, curves)
+    _accuracies(figure.add_subplot(grid[:2, 4:]), run, curves)
+    for place, draw in zip(_places(len(panels)), panels, strict=True):
+        draw(figure.add_subplot(grid[place]), seen)
+    rate = figure.add_subplot(grid[-2, :2])
+    norm = figure.add_subplot(grid[-1, :2], sharex=rate)
     _single(rate, curves, "lr", "Learning rate")
     _single(norm, curves, "grad_norm", "Gradient norm")
     norm.set_xlabel("update")
     cells = corpus.ood().filter(pl.col("run_id") == run_id)
-    _shifted(figure.add_subplot(grid[2:, 2:]), run, cells)
+    _shifted(figure.add_subplot(grid[-2:, 2:]), run, cells)
     return figure
+
+
+def _places(count: int) -> list[tuple[slice | int, slice]]:
+    """Return the cells of the panels of the probes; a fourth shares the last column."""
+    both = slice(2, 4)
+    if count == 4:
+        thirds = [(both, slice(0, 2)), (both, slice(2, 4))]
+        return [*thirds, (2, slice(4, 6)), (3, slice(4, 6))]
+    width = 6 // max(count, 1)
+    return [(both, slice(i * width, (i + 1) * width)) for i in range(count)]
 
 
 def _title(run: Mapping[str, Any]) -> str:
@@ -84,7 +109,15 @@ def _losses(axes: Axes, run: Mapping[str, Any], curves: Curves) -> None:
     dress(axes, title, "update", "nat")
     logarithmic(axes, "y")
     _mark_divergence(axes, run)
-    axes.legend(fontsize=9, frameon=False)
+    legend_strip(axes, "top")
+
+
+def _laws(axes: Axes, run: Mapping[str, Any], curves: Curves) -> None:
+    found = loss_laws(run, curves)
+    if found is None:
+        not_measured(axes, TITLE, run["error"] or "no training loss was recorded")
+    else:
+        draw_laws(axes, found, *curves[found.signal], run)
 
 
 def _accuracies(axes: Axes, run: Mapping[str, Any], curves: Curves) -> None:
@@ -105,10 +138,10 @@ def _accuracies(axes: Axes, run: Mapping[str, Any], curves: Curves) -> None:
         axes.plot(*curves[name], color=colour, linewidth=1.5, label=label)
     if final is not None:
         label = f"test at the end, {final:.4f}"
-        axes.axhline(final, color=DARK, linewidth=1, linestyle=(0, (4, 3)), label=label)
+        axes.axhline(final, color=DARK, linewidth=1, linestyle=DASHED, label=label)
     dress(axes, title, "update")
     _mark_divergence(axes, run)
-    axes.legend(fontsize=9, frameon=False, loc="lower right")
+    axes.legend(fontsize=8.5, frameon=False, loc="best", handlelength=1.6)
 
 
 def _single(axes: Axes, curves: Curves, name: str, title: str) -> None:
@@ -149,7 +182,7 @@ def _shifted(axes: Axes, run: Mapping[str, Any], cells: pl.DataFrame) -> None:
     dress(axes, f"{title}: {', '.join(cells['set'].unique().sort())}")
     final = run["final.test_accuracy"]
     if final is not None:
-        axes.axhline(final, color=DARK, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axhline(final, color=DARK, linewidth=1, linestyle=DASHED)
     axes.set_ylim(0, 1)
     axes.grid(visible=False, axis="x")
     labels = [name.replace("_", "\n") for name in names]
@@ -180,4 +213,5 @@ def _spread(count: int) -> list[int]:
 def _mark_divergence(axes: Axes, run: Mapping[str, Any]) -> None:
     step = run["diverged_step"]
     if step is not None:
-        axes.axvline(step, color=_RED, linewidth=1.2, linestyle=":", label="diverged")
+        look = {"color": _RED, "linewidth": 1.2, "linestyle": ":"}
+        upright(axes, step, label="diverged", **look)

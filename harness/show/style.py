@@ -4,8 +4,8 @@ Colours are those of Okabe and Ito (2008) and of cividis, which colour-blind rea
 tell apart; optimizers differ in their markers too.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +22,10 @@ WIDTH_IN: Final = 12.0
 DPI: Final = 100
 OKABE_ITO: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS: Final = "osD^vP"
+_LINE_IN: Final = 0.165
+"""Height of a line of a legend."""
+_PAD_IN: Final = 0.1
+DASHED: Final = (0, (4, 3))
 GREY: Final = "#6f6f6f"
 DARK: Final = "#222222"
 SEVERITIES: Final = ("#cfe3f1", "#9cc4e0", "#649fc9", "#3078ac", "#0b4f80")
@@ -54,15 +58,56 @@ def logarithmic(axes: Axes, which: str) -> None:
         axis = axes.xaxis if name == "x" else axes.yaxis
         getattr(axes, f"set_{name}scale")("log")
         low, high = getattr(axes, f"get_{name}lim")()
-        axis.set_major_locator(_ticks(high / max(low, 1e-300)))
+        # numbers of updates are long: fewer of them fit beside one another
+        wide = 50 if name == "x" else 500
+        axis.set_major_locator(_ticks(high / max(low, 1e-300), wide))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
 
 
-def _ticks(ratio: float) -> Locator:
+def _ticks(ratio: float, wide: float) -> Locator:
     if ratio < 5:
         return MaxNLocator(6)
-    return LogLocator(subs=(1.0,) if ratio > 500 else (1.0, 2.0, 5.0))
+    return LogLocator(subs=(1.0,) if ratio > wide else (1.0, 2.0, 5.0))
+
+
+def updates(run: Mapping[str, Any]) -> str:
+    """Return the label of an axis of updates that tells how many are an epoch."""
+    return f"update ({run['steps_per_epoch']:,} an epoch)"
+
+
+def legend_strip(axes: Axes, side: Literal["top", "bottom"]) -> None:
+    """Give axes a legend, and room for it beyond all that is drawn."""
+    labels = axes.get_legend_handles_labels()[1]
+    if not labels:
+        return
+    lines = sum(label.count("\n") + 1 for label in labels)
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    height = axes.get_position().height * figure.get_size_inches()[1]
+    share = min((_LINE_IN * lines + _PAD_IN) / height, 0.6)
+    transform = axes.yaxis.get_transform()
+    low, high = transform.transform(axes.get_ylim())
+    room = (high - low) * share / (1 - share)
+    ends = (low - room, high) if side == "bottom" else (low, high + room)
+    axes.set_ylim(*transform.inverted().transform(ends))
+    if axes.get_yscale() == "log":
+        logarithmic(axes, "y")
+    legend = axes.legend(
+        fontsize=8.5,
+        frameon=False,
+        loc="upper right" if side == "top" else "lower left",
+        borderaxespad=0.2,
+        handlelength=1.6,
+    )
+    legend.set_in_layout(False)  # a wide one must not shrink the columns
+
+
+def upright(axes: Axes, x: float, **look: Any) -> None:
+    """Draw a vertical line over the present height of the axes, and no further."""
+    limits = axes.get_ylim()
+    axes.plot([x, x], limits, **look)
+    axes.set_ylim(limits)
 
 
 def not_measured(axes: Axes, title: str, why: str) -> None:

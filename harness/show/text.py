@@ -2,8 +2,7 @@
 
 import json
 import math
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -18,13 +17,13 @@ from harness.show.glance import (
     run_curves,
     seed_noise,
 )
-
-WIDTH: Final = 79
-BLOCKS: Final = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
-ASCII_BLOCKS: Final = "_.-=+*#@"
-NOT_FINITE: Final = "x"
-"""Stands in a sparkline where a value was measured and not finite."""
-_LOGARITHMIC: Final = ("loss", "norm", "train_ce")
+from harness.show.probe_text import (
+    PROBE_COSTS,
+    corpus_probes,
+    probe_signals,
+    run_probes,
+)
+from harness.show.typeset import WIDTH, block_glyphs, curve_line, wrapped
 
 
 def corpus_text(corpus: Corpus, *, blocks: bool | None = None) -> str:
@@ -40,13 +39,14 @@ def corpus_text(corpus: Corpus, *, blocks: bool | None = None) -> str:
         f"{corpus.name}, version {manifest['version']} (schema "
         f"{manifest['schema_version']}, runcast {manifest['runcast_version']})",
         _statuses(runs),
-        *_wrapped("grids", manifest["grids"]),
+        *wrapped("grids", manifest["grids"]),
         "",
         *_table_sizes(corpus),
+        *corpus_probes(corpus),
     ]
     if runs.is_empty() or not runs[ACCURACY].count():
         return "\n".join([*lines, "", "no run has a final test accuracy"])
-    drawn = _glyphs(blocks)
+    drawn = block_glyphs(blocks)
     lines += ["", *_accuracies(runs, ACCURACY, "final test accuracy", drawn)]
     for name in ood_names(runs):
         title = f"final accuracy on {name}"
@@ -69,48 +69,22 @@ def run_text(corpus: Corpus, run_id: str, *, blocks: bool | None = None) -> str:
     run = corpus.runs().row(by_predicate=pl.col("run_id") == run_id, named=True)
     ood = corpus.ood().filter(pl.col("run_id") == run_id)
     lines = [f"{run_id}  {run['status']}", f"family {run['family_id']}"]
-    lines += _wrapped("grids", run["grids"])
+    lines += wrapped("grids", run["grids"])
     if run["diverged_step"] is not None:
         lines.append(f"diverged at update {run['diverged_step']:,}")
     if run["error"]:
         lines += ["", run["error"].strip()]
     lines += ["", "configuration", *_configuration(json.loads(run["config_json"]))]
-    curves = run_curves(corpus, run_id)
-    if curves:
-        lines += ["", *_curve_lines(run, curves, _glyphs(blocks))]
+    curves, drawn = run_curves(corpus, run_id), block_glyphs(blocks)
+    probed = [s for signals in probe_signals(corpus, run).values() for s in signals]
+    plain = {k: v for k, v in curves.items() if k.removesuffix("_se") not in probed}
+    if plain:
+        lines += ["", *_curve_lines(run, plain, drawn)]
+    lines += run_probes(corpus, run, curves, drawn)
     lines += _finals(run)
     for name in ood["set"].unique(maintain_order=True):
         lines += ["", *_ood_lines(name, ood.filter(pl.col("set") == name))]
     return "\n".join([*lines, "", *_costs(run)])
-
-
-def sparkline(values: Array, width: int, glyphs: str = BLOCKS) -> str:
-    """Return `values` as at most `width` characters from lowest to highest.
-
-    A character stands for the mean of neighbours; `NOT_FINITE` where one of them is
-    measured and not finite.
-
-    Example:
-        >>> sparkline(np.array([0.0, 1.0, np.nan]), 3, "_#")
-        '_#x'
-    """
-    means = np.array(
-        [part.mean() for part in np.array_split(values, width) if part.size]
-    )
-    finite = means[np.isfinite(means)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
-    scale = (len(glyphs) - 1) / (high - low) if high > low else 0.0
-    return "".join(
-        glyphs[round((mean - low) * scale)] if math.isfinite(mean) else NOT_FINITE
-        for mean in means.tolist()
-    )
-
-
-def _glyphs(blocks: bool | None) -> str:
-    if blocks is None:
-        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-        blocks = encoding.lower().replace("-", "") == "utf8"
-    return BLOCKS if blocks else ASCII_BLOCKS
 
 
 def _statuses(runs: pl.DataFrame) -> str:
@@ -118,18 +92,6 @@ def _statuses(runs: pl.DataFrame) -> str:
     listed = ", ".join(f"{n:,} {status}" for status, n in counts)
     families = runs["family_id"].n_unique()
     return f"{len(runs):,} runs in {families:,} families: {listed or 'none'}"
-
-
-def _wrapped(label: str, names: Sequence[str]) -> list[str]:
-    """Return names behind a label, broken into lines."""
-    if not names:
-        return []
-    lines = [label]
-    for name in names:
-        if len(lines[-1]) + len(name) + 2 > WIDTH and lines[-1] != label:
-            lines.append(" " * len(label))
-        lines[-1] += f" {name}"
-    return lines
 
 
 def _table_sizes(corpus: Corpus) -> Iterator[str]:
@@ -196,7 +158,7 @@ def _configuration(config: Mapping[str, Any]) -> Iterator[str]:
         else:
             words = [_short(value)]
         if words not in (["none"], ["[]"]):
-            yield from _wrapped(f"  {name:14}", words)
+            yield from wrapped(f"  {name:14}", words)
 
 
 def _short(value: Any) -> str:
@@ -213,17 +175,8 @@ def _curve_lines(
     for name, (_, values) in curves.items():
         numbers = (values[0], _lowest(values), values[-1])
         cells = "".join(f"{number:>10.4g}" for number in numbers)
-        shown = (
-            np.log(values)
-            if name.endswith(_LOGARITHMIC) and _positive(values)
-            else values
-        )
-        line = sparkline(np.asarray(shown), WIDTH - 61, glyphs)
+        line = curve_line(name, values, WIDTH - 61, glyphs)
         yield f"  {name:20}{len(values):>7,}{cells}  {line}"
-
-
-def _positive(values: Array) -> bool:
-    return not bool(np.any(values <= 0))
 
 
 def _lowest(values: Array) -> float:
@@ -272,13 +225,17 @@ def _ood_lines(name: str, cells: pl.DataFrame) -> Iterator[str]:
 
 
 def _costs(run: Mapping[str, Any]) -> Iterator[str]:
-    for label, prefix in (("seconds", "cost."), ("environment", "environment.")):
+    for label, prefix, suffix in (
+        ("seconds", "cost.", "_s"),
+        ("environment", "environment.", ""),
+    ):
         words = [
             f"{k.removeprefix(prefix).removesuffix('_s')}={_cost(v)}"
             for k, v in run.items()
-            if k.startswith(prefix) and v is not None
+            if k.startswith(prefix) and k.endswith(suffix) and v is not None
+            if not k.startswith(PROBE_COSTS)
         ]
-        yield from _wrapped(f"{label:12}", words)
+        yield from wrapped(f"{label:12}", words)
 
 
 def _cost(value: Any) -> str:

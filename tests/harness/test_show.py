@@ -16,7 +16,7 @@ from harness.show.glance import (
     smoothed,
     spearman,
 )
-from harness.show.text import BLOCKS, sparkline
+from harness.show.typeset import BLOCKS, sparkline
 
 PARTIAL = {
     "one run": [{}],
