@@ -30,6 +30,8 @@ class Passes(NamedTuple):
         return (self.forward + 2 * self.backward) / 3
 
 
+FREE: Final = Passes()
+"""No pass at all."""
 GRADIENT: Final = Passes(1.0, 1.0)
 """The gradient of one image's loss."""
 HESSIAN_PRODUCT: Final = Passes(2.0, 2.0)

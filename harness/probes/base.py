@@ -1,8 +1,9 @@
 """What a probe is: it reads the training state at its times and changes nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from harness.cohort import CohortNet
 from harness.curvature.vectors import Draw, gaussian, rademacher
 from harness.feed import DeviceData
 from harness.landscape import Landscape
-from harness.passes import Passes
+from harness.passes import FREE, Passes
 from harness.reading import Reading
 from harness.schema import Signal
 from harness.seeds import derive, stream
@@ -84,6 +85,31 @@ class Scene:
         return [derive(run.seed, f"probe/{probe}", step) for run in self.cohort]
 
 
+class Meaning(NamedTuple):
+    """What a probe says of one of its signals."""
+
+    name: str
+    meaning: str
+    unit: str
+    range: str
+    citation: str = ""
+
+
+def dictionary(
+    probe: str, meanings: Iterable[Meaning], passes: Passes = FREE
+) -> tuple[Signal, ...]:
+    """Return dictionary entries of signals that together cost `passes` an image."""
+    return tuple(
+        Signal(
+            **meaning._asdict(),
+            probe=probe,
+            forward_passes=passes.forward,
+            backward_passes=passes.backward,
+        )
+        for meaning in meanings
+    )
+
+
 class Lens:
     """Fixed images through which a probe sees the loss around the present state."""
 
@@ -118,8 +144,8 @@ class Probe:
 
     signals: Sequence[Signal] = ()
     steps: Sequence[int] = ()
-    planned: Passes = Passes()
-    spent: Passes = Passes()
+    planned: Passes = FREE
+    spent: Passes = FREE
 
     def measure(self, step: int) -> Mapping[str, Reading]:
         """Return readings by signal of the state after `step` updates.

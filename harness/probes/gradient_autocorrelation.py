@@ -1,6 +1,6 @@
 """Probe of how the gradient turns from one update to a later one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -8,10 +8,9 @@ from torch import Tensor
 from harness.cadence import apart, cadence_steps
 from harness.noise.autocorrelation import autocorrelation
 from harness.passes import GRADIENT
-from harness.probes.base import Lens, Probe, Scene
+from harness.probes.base import Lens, Meaning, Probe, Scene, dictionary
 from harness.reading import Reading
 from harness.registry import PROBES
-from harness.schema import Signal
 
 
 @PROBES.register("gradient_autocorrelation")
@@ -59,7 +58,8 @@ class GradientAutocorrelation(Probe):
         self.planned = GRADIENT.times(images * len(self.steps))
         shape = (len(scene.cohort), 2, scene.dim)
         self._before = torch.zeros(shape, device=scene.device)
-        self.signals = _signals(lag)
+        own = "gradient_autocorrelation"
+        self.signals = dictionary(own, _meanings(lag), GRADIENT.times(2))
 
     def measure(self, step: int) -> Mapping[str, Reading]:
         """Return the readings of the pair that ends at `step`, if one does."""
@@ -82,33 +82,16 @@ class GradientAutocorrelation(Probe):
         self._before = state["before"].clone()
 
 
-def _signals(lag: int) -> tuple[Signal, ...]:
+def _meanings(lag: int) -> Iterator[Meaning]:
     pair = f"the gradients at this update and {lag} before"
     square = "(nat per parameter unit) squared"
-    entries = (
-        ("gradient_product", f"inner product of {pair}, unbiased", square, "R"),
-        (
-            "gradient_correlation",
-            f"correlation of {pair}, freed from the noise of the images",
-            "1",
-            "R, about [-1, 1]",
-        ),
-        (
-            "gradient_cosine",
-            f"cosine of {pair} on the probe's images",
-            "1",
-            "[-1, 1]",
-        ),
+    yield Meaning("gradient_product", f"inner product of {pair}, unbiased", square, "R")
+    yield Meaning(
+        "gradient_correlation",
+        f"correlation of {pair}, freed from the noise of the images",
+        "1",
+        "R, about [-1, 1]",
     )
-    return tuple(
-        Signal(
-            name=name,
-            meaning=meaning,
-            unit=unit,
-            range=bounds,
-            probe="gradient_autocorrelation",
-            forward_passes=2.0,
-            backward_passes=2.0,
-        )
-        for name, meaning, unit, bounds in entries
+    yield Meaning(
+        "gradient_cosine", f"cosine of {pair} on the probe's images", "1", "[-1, 1]"
     )

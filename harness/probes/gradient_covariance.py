@@ -9,10 +9,9 @@ from harness.curvature.difficulty import difficulty, kappa_cos, kappa_ratio
 from harness.curvature.lanczos import extremes, lanczos
 from harness.curvature.trace import deflated_hutchinson
 from harness.passes import GRADIENT, HESSIAN_PRODUCT, Passes
-from harness.probes.base import Lens, Probe, Scene
+from harness.probes.base import Lens, Meaning, Probe, Scene, dictionary
 from harness.reading import Reading
 from harness.registry import PROBES
-from harness.schema import Signal
 
 COVARIANCE_PRODUCT: Final = Passes(2.0, 2.0)
 """A product with the covariance of single images' gradients, for one image."""
@@ -23,41 +22,37 @@ _CURVATURE: Final = "nat per parameter unit squared"
 _SQUARE: Final = "(nat per parameter unit) squared"
 _NOISE: Final = "the covariance Sigma of single images' gradients"
 _MEANINGS: Final = (
-    (
+    Meaning(
         "covariance_hessian",
         f"tr(Sigma H), {_NOISE} and the Hessian H",
         f"{_SQUARE} times {_CURVATURE}",
         "R",
-        "",
     ),
-    (
+    Meaning(
         "covariance_square_trace",
         f"tr(Sigma^2), {_NOISE}",
         f"({_SQUARE}) squared",
         "[0, inf)",
-        "",
     ),
-    (
+    Meaning(
         "kappa_cos",
         "tr(Sigma H) / (||Sigma|| ||H||), Frobenius norms: 1 where noise and "
         "curvature are proportional",
         "1",
         "[-1, 1]",
-        "",
     ),
-    (
+    Meaning(
         "kappa_ratio",
         "P tr(Sigma H) / (tr Sigma tr H), P parameters: 1 for isotropic noise",
         "1",
         "R",
         "after Zhu et al. 2019, arXiv 1803.00195",
     ),
-    (
+    Meaning(
         "difficulty",
         "lambda_1^2 / tr H * kappa_cos",
         _CURVATURE,
         "R",
-        "",
     ),
 )
 
@@ -100,19 +95,7 @@ class GradientCovariance(Probe):
         one = GRADIENT.plus(COVARIANCE_PRODUCT.times(probes))
         one = one.plus(HESSIAN_PRODUCT.times(probes + steps + TRACE_PROBES))
         self.planned = one.times(images * len(self.steps))
-        self.signals = tuple(
-            Signal(
-                name=name,
-                meaning=meaning,
-                unit=unit,
-                range=bounds,
-                probe="gradient_covariance",
-                citation=citation,
-                forward_passes=one.forward,
-                backward_passes=one.backward,
-            )
-            for name, meaning, unit, bounds, citation in _MEANINGS
-        )
+        self.signals = dictionary("gradient_covariance", _MEANINGS, one)
 
     def measure(self, step: int) -> Mapping[str, Reading]:
         """Return the readings of the state after `step` updates."""

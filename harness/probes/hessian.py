@@ -1,18 +1,46 @@
 """Probe of the Hessian's largest and smallest eigenvalues and of its trace."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from harness.cadence import cadence_steps
 from harness.curvature.lanczos import extremes, lanczos
 from harness.curvature.participation import participation_ratio
 from harness.curvature.trace import deflated_hutchinson
 from harness.passes import GRADIENT, HESSIAN_PRODUCT
-from harness.probes.base import Lens, Probe, Scene
+from harness.probes.base import Lens, Meaning, Probe, Scene, dictionary
 from harness.reading import Reading
 from harness.registry import PROBES
-from harness.schema import Signal
 
-_UNIT = "nat per parameter unit squared"
+_UNIT: Final = "nat per parameter unit squared"
+_EIGENVALUE: Final = "eigenvalue of the Hessian of the mean cross-entropy"
+_LANCZOS: Final = "Lanczos 1950, with full reorthogonalisation"
+_TRACE: Final = "Hutchinson 1990, outside of Lanczos' space"
+_MEANINGS: Final = (
+    Meaning("lambda_1", f"algebraically largest {_EIGENVALUE}", _UNIT, "R", _LANCZOS),
+    Meaning("lambda_1_residual", "||H v - lambda_1 v|| of lambda_1", _UNIT, "[0, inf)"),
+    Meaning(
+        "lambda_min", f"algebraically smallest {_EIGENVALUE}", _UNIT, "R", _LANCZOS
+    ),
+    Meaning(
+        "lambda_min_residual", "||H v - theta v|| of lambda_min", _UNIT, "[0, inf)"
+    ),
+    Meaning("lambda_abs", f"largest absolute {_EIGENVALUE}", _UNIT, "[0, inf)"),
+    Meaning("hessian_trace", "sum of the eigenvalues, unbiased", _UNIT, "R", _TRACE),
+    Meaning(
+        "hessian_square_trace",
+        "sum of the squared eigenvalues, unbiased",
+        f"({_UNIT}) squared",
+        "[0, inf)",
+        _TRACE,
+    ),
+    Meaning(
+        "participation_ratio",
+        "(tr H)^2 / tr(H^2): how many eigenvalues carry the curvature",
+        "1",
+        "[0, P]",
+    ),
+)
 
 
 @PROBES.register("hessian")
@@ -56,9 +84,9 @@ class Hessian(Probe):
         self._scene, self._counts, self._tolerance = scene, (steps, probes), tolerance
         self._lens = Lens(scene, "hessian", images, precision)
         self.steps = cadence_steps(cadence, scene.timeline)
-        one = GRADIENT.plus(HESSIAN_PRODUCT.times(steps + probes)).times(images)
-        self.planned = one.times(len(self.steps))
-        self.signals = _signals(one.forward / images, one.backward / images)
+        one = GRADIENT.plus(HESSIAN_PRODUCT.times(steps + probes))
+        self.planned = one.times(images * len(self.steps))
+        self.signals = dictionary("hessian", _MEANINGS, one)
 
     def measure(self, step: int) -> Mapping[str, Reading]:
         """Return the readings of the state after `step` updates."""
@@ -78,41 +106,3 @@ class Hessian(Probe):
             "hessian_square_trace": traces.frobenius_sq,
             "participation_ratio": participation_ratio(traces),
         }
-
-
-def _signals(forward: float, backward: float) -> tuple[Signal, ...]:
-    """Return the dictionary entries; every value costs the whole probe."""
-    eigenvalue = "eigenvalue of the Hessian of the mean cross-entropy"
-    entries = (
-        ("lambda_1", f"algebraically largest {eigenvalue}", _UNIT, "R"),
-        ("lambda_1_residual", "||H v - lambda_1 v|| of lambda_1", _UNIT, "[0, inf)"),
-        ("lambda_min", f"algebraically smallest {eigenvalue}", _UNIT, "R"),
-        ("lambda_min_residual", "||H v - theta v|| of lambda_min", _UNIT, "[0, inf)"),
-        ("lambda_abs", f"largest absolute {eigenvalue}", _UNIT, "[0, inf)"),
-        ("hessian_trace", "sum of the eigenvalues, unbiased", _UNIT, "R"),
-        (
-            "hessian_square_trace",
-            "sum of the squared eigenvalues, unbiased",
-            f"({_UNIT}) squared",
-            "[0, inf)",
-        ),
-        (
-            "participation_ratio",
-            "(tr H)^2 / tr(H^2): how many eigenvalues carry the curvature",
-            "1",
-            "[0, P]",
-        ),
-    )
-    return tuple(
-        Signal(
-            name=name,
-            meaning=meaning,
-            unit=unit,
-            range=bounds,
-            probe="hessian",
-            citation="Lanczos; Hutchinson 1990, deflated; PyHessian arXiv 1912.07145",
-            forward_passes=forward,
-            backward_passes=backward,
-        )
-        for name, meaning, unit, bounds in entries
-    )

@@ -12,10 +12,9 @@ from harness.curvature.participation import absolute_participation
 from harness.curvature.spectral_density import quantile, spectral_density
 from harness.curvature.trace import deflated_hutchinson
 from harness.passes import GRADIENT, HESSIAN_PRODUCT
-from harness.probes.base import Lens, Probe, Scene
+from harness.probes.base import Lens, Meaning, Probe, Scene, dictionary
 from harness.reading import Reading
 from harness.registry import PROBES
-from harness.schema import Signal
 
 QUANTILES: Final = (0.5, 5, 25, 50, 75, 95, 99.5)
 """Percent of the spectral mass below the eigenvalues that are recorded."""
@@ -27,7 +26,7 @@ _UNIT: Final = "nat per parameter unit squared"
 _SLQ: Final = "Ubaru, Chen, Saad 2017; Ghorbani, Krishnan, Xiao, arXiv 1901.10159"
 _MEANINGS: Final = (
     *(
-        (
+        Meaning(
             f"hessian_q{level:g}",
             f"eigenvalue of the Hessian below which {level:g} % of the eigenvalues lie",
             _UNIT,
@@ -36,36 +35,34 @@ _MEANINGS: Final = (
         )
         for level in QUANTILES
     ),
-    (
+    Meaning(
         "bulk_ratio",
         "(lambda_1 - e-) / (e+ - e-) with the 0.5 and 99.5 % quantiles as edges e of "
         "the bulk: how far the largest eigenvalue stands out",
         "1",
         "[1, inf)",
-        "",
     ),
-    (
+    Meaning(
         "hessian_log_det",
         "ln det(max(H, 0) + epsilon I) divided by the number of parameters",
         "1",
         "[ln epsilon, inf)",
         _SLQ,
     ),
-    (
+    Meaning(
         "hessian_log_det_excess",
         "ln det(max(H, 0) + epsilon I) above that of H = 0",
         "1",
         "[0, inf)",
         _SLQ,
     ),
-    (
+    Meaning(
         "participation_ratio_abs",
         "(sum |lambda|)^2 / sum lambda^2: how many eigenvalues carry the curvature",
         "1",
         "[1, P]",
-        "",
     ),
-    (
+    Meaning(
         "gradient_alignment",
         "share of the squared gradient in the space of the top eigenvectors; by "
         "chance their number divided by the number of parameters",
@@ -125,19 +122,7 @@ class HessianSpectrum(Probe):
         products = steps * (probes + 1) + TRACE_PROBES
         one = GRADIENT.plus(HESSIAN_PRODUCT.times(products))
         self.planned = one.times(images * len(self.steps))
-        self.signals = tuple(
-            Signal(
-                name=name,
-                meaning=meaning,
-                unit=unit,
-                range=bounds,
-                probe="hessian_spectrum",
-                citation=citation,
-                forward_passes=one.forward,
-                backward_passes=one.backward,
-            )
-            for name, meaning, unit, bounds, citation in _MEANINGS
-        )
+        self.signals = dictionary("hessian_spectrum", _MEANINGS, one)
 
     def measure(self, step: int) -> Mapping[str, Reading]:
         """Return the readings of the state after `step` updates."""

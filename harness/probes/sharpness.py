@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from harness.cadence import cadence_steps
 from harness.curvature.sharpness import STARTS, STEPS, sharpness
 from harness.passes import Passes
-from harness.probes.base import Lens, Probe, Scene
+from harness.probes.base import Lens, Meaning, Probe, Scene, dictionary
 from harness.reading import Reading
 from harness.registry import PROBES
-from harness.schema import Signal
 
 
 @PROBES.register("sharpness")
@@ -48,33 +47,23 @@ class Sharpness(Probe):
         one = Passes(steps * starts + starts + 2, steps * starts)
         self.planned = one.times(images * len(self.steps))
         ball = f"within a distance of {radius:g} from the parameters"
-        entries = (
-            (
+        meanings = (
+            Meaning(
                 "sharpness",
                 f"largest rise of the mean cross-entropy {ball}, a lower bound",
+                "nat",
                 "[0, inf)",
                 "Keskar et al. 2017, arXiv 1609.04836",
             ),
-            (
+            Meaning(
                 "sharpness_one_step",
                 f"its rise after one step of {radius:g} along the gradient",
+                "nat",
                 "R",
                 "Foret et al. 2021, arXiv 2010.01412",
             ),
         )
-        self.signals = tuple(
-            Signal(
-                name=name,
-                meaning=meaning,
-                unit="nat",
-                range=bounds,
-                probe="sharpness",
-                citation=citation,
-                forward_passes=one.forward,
-                backward_passes=one.backward,
-            )
-            for name, meaning, bounds, citation in entries
-        )
+        self.signals = dictionary("sharpness", meanings, one)
 
     def measure(self, step: int) -> Mapping[str, Reading]:
         """Return the readings of the state after `step` updates."""

@@ -1,15 +1,27 @@
 """Probe of how much successive updates agree in direction."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from torch import Tensor
 
 from harness.cadence import apart, cadence_steps
 from harness.noise.direction import MAX_WINDOW, Directions
-from harness.probes.base import Probe, Scene
+from harness.probes.base import Meaning, Probe, Scene, dictionary
 from harness.reading import Reading
 from harness.registry import PROBES
-from harness.schema import Signal
+
+_MEANINGS: Final = (
+    Meaning(
+        "dirvar",
+        "1 - length of the mean unit update: 0 where all updates agree, "
+        "1 - 1 / sqrt(n) for n independent directions",
+        "1",
+        "[0, 1]",
+        "circular variance; Mardia & Jupp, Directional Statistics, 2000",
+    ),
+    Meaning("update_cosine", "mean cosine of successive updates", "1", "[-1, 1]"),
+)
 
 
 @PROBES.register("update_direction")
@@ -32,24 +44,7 @@ class UpdateDirection(Probe):
         ValueError: The window has fewer than 2 or more than 64 updates.
     """
 
-    signals = (
-        Signal(
-            name="dirvar",
-            meaning="1 - length of the mean unit update: 0 where all updates agree, "
-            "1 - 1 / sqrt(n) for n independent directions",
-            unit="1",
-            range="[0, 1]",
-            probe="update_direction",
-            citation="circular variance; Mardia & Jupp, Directional Statistics, 2000",
-        ),
-        Signal(
-            name="update_cosine",
-            meaning="mean cosine of successive updates",
-            unit="1",
-            range="[-1, 1]",
-            probe="update_direction",
-        ),
-    )
+    signals = dictionary("update_direction", _MEANINGS)
 
     def __init__(
         self, scene: Scene, *, cadence: str = "log:24", window: int | None = None
