@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.cohort import CohortNet
 from harness.landscape_graph import FrozenNet, Graph, derivative, gradient_graph
+from harness.linear_rows import LinearRows
 
 CPU_CHUNK: Final = 64
 """Images of a micro-batch on a CPU: what it computes stays in the cache."""
@@ -245,6 +246,18 @@ class Landscape:
             self._forward += block.shape[1] * size
             self._backward += block.shape[1] * size
             yield block
+
+    def linear_rows(self, window: slice) -> list[LinearRows] | None:
+        """Return what every linear layer sees of the images in `window`.
+
+        None unless the networks consist of stacked linear layers alone. Cost: n forward
+        and n backward for all images, without the products that give a gradient.
+        """
+        net = self._nets[0]
+        if not net.is_linear:
+            return None
+        self._count(net, window, forward=1, backward=1)
+        return net.linear_rows(self._inputs[window], self._labels[window])
 
     def _graphs(self, net: FrozenNet) -> Iterator[tuple[slice, Graph]]:
         """Yield every micro-batch with its graph, kept or new."""

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from harness.linear_rows import LinearRows, has_linear_rows, linear_rows
+
 
 class FrozenNet:
     """A module of one run, or of all, with copies of its parameters and buffers.
@@ -103,6 +105,17 @@ class FrozenNet:
         if self._stacked:
             return torch.cat([p.flatten(2) for p in pieces], 2).transpose(0, 1)
         return torch.cat([p.flatten(1) for p in pieces], 1)[None]
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether `linear_rows` may be asked for."""
+        return self._stacked and has_linear_rows(self._module)
+
+    def linear_rows(self, images: Tensor, labels: Tensor) -> list[LinearRows] | None:
+        """Return what every linear layer sees of images `[B, ...]`, or None."""
+        return linear_rows(
+            self._module, lambda: self.losses(self.leaves, images, labels), len(labels)
+        )
 
 
 class Graph(NamedTuple):

@@ -40,9 +40,9 @@ def sharpness(
     maximum inside the ball.
 
     Range: >= 0. It is a lower bound: other maxima may be higher, and 20 steps may be
-    too few: at a minimum with lambda_2 / lambda_1 = .9 they miss up to 2 %. A one-step rise is no
-    such maximum and may be negative; it is 0 where the gradient is. Not invariant to a
-    change of parameters that leaves the function alone.
+    too few: at a minimum with lambda_2 / lambda_1 = .9 they miss up to 2 %. A one-step
+    rise is no such maximum and may be negative; it is 0 where the gradient is. Not
+    invariant to a change of parameters that leaves the function alone.
 
     Cost: starts * steps gradients and starts + 2 losses.
     Source: Keskar et al. 2017, arXiv 1609.04836 (there in a box); one step: Foret et

@@ -3,8 +3,16 @@ import pytest
 import torch
 
 from harness.curvature.covariance import moments
+from harness.curvature.lanczos import lanczos
+from harness.curvature.vectors import gaussian
 from harness.measure import DIVERGED, OK
-from tests.harness.curvature.matrices import goe, probes, products, shared
+from tests.harness.curvature.matrices import (
+    goe,
+    probes,
+    products,
+    shared,
+    with_spectrum,
+)
 
 
 def covariance_like(dim: int, seed: int) -> np.ndarray:
@@ -33,6 +41,22 @@ def test_every_moment_is_unbiased_and_its_error_honest():
         spread = values.std()
         assert abs(values.mean() - truth) < 4 * spread / np.sqrt(len(values))
         assert np.sqrt((estimate.se**2).mean()) == pytest.approx(spread, rel=0.08)
+
+
+def test_a_basis_of_the_large_directions_makes_it_sharp():
+    hessian = with_spectrum([300.0, 100.0, *np.linspace(0, 1, 48)])
+    sigma = hessian + covariance_like(50, 1)
+    sigma = (sigma + sigma.T) / 2
+    draw = probes(400, 50)
+    start = gaussian(range(400), 50, 0, dtype=torch.float64)
+    basis = lanczos(shared(hessian), start, 6).basis
+    plain = moments(shared(sigma), shared(hessian), draw, 6)
+    sharp = moments(shared(sigma), shared(hessian), draw, 6, basis=basis)
+    truths = exact(sigma, hessian)
+    for before, after, truth in zip(plain[:5], sharp[:5], truths, strict=True):
+        spread = after.value.std()
+        assert abs(after.value.mean() - truth) < 4 * spread / 20
+        assert spread < before.value.std() / 10
 
 
 def test_diagonal_matrices_are_exact_from_signs():
