@@ -91,7 +91,7 @@ def prepare(request: Request) -> Prepared:
     profile = _with_offered(_profile(request, devices), source)
     if profile.precision == "bfloat16" and devices == ("cpu",):
         sys.stderr.write("precision: float32, as this is no GPU (so other run ids)\n")
-        profile = dataclasses.replace(profile, precision="float32")
+        profile = profile.in_float32()
     if request.evals_per_epoch is not None:
         recording = dataclasses.replace(
             profile.recording, evals_per_epoch=request.evals_per_epoch

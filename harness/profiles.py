@@ -94,6 +94,18 @@ class Profile:
             recording=recording,
         )
 
+    def in_float32(self) -> "Profile":
+        """Return the profile with training and probes in float32."""
+        return dataclasses.replace(
+            self,
+            precision="float32",
+            probes=tuple(_in_float32(part) for part in self.probes),
+            probe_sets={
+                name: tuple(_in_float32(part) for part in parts)
+                for name, parts in self.probe_sets.items()
+            },
+        )
+
     def with_probes(self, names: Sequence[str]) -> "Profile":
         """Return the profile with the probes called so.
 
@@ -120,6 +132,12 @@ class Profile:
         return dataclasses.replace(self, probes=ordered)
 
 
+def _in_float32(probe: Part) -> Part:
+    if "precision" not in probe.params:
+        return probe
+    return probe.with_params(precision="float32")
+
+
 def _probe_sets(
     noise: tuple[Part, ...], curvature: tuple[Part, ...], more: tuple[Part, ...]
 ) -> dict[str, tuple[Part, ...]]:
@@ -132,20 +150,26 @@ def _probe_sets(
 
 
 # docs/signals.md counts and measures what these cost.
+HALF = {"precision": "bfloat16"}
 DEFAULT_PROBES = ("noise", "curvature")
 CIFAR_PROBES = _probe_sets(
     noise=(
-        Part("gradient_noise", {"images": 512, "microbatch": 4}),
+        Part("gradient_noise", {"images": 512, "microbatch": 4} | HALF),
         Part("update_direction"),
     ),
     curvature=(
-        Part("hessian", {"cadence": "log:20", "images": 256, "steps": 12, "probes": 6}),
-        Part("gradient_autocorrelation", {"cadence": "log:20"}),
+        Part(
+            "hessian",
+            {"cadence": "log:20", "images": 256, "steps": 12, "probes": 6}
+            | HALF
+            | {"tolerance": 0.01},
+        ),
+        Part("gradient_autocorrelation", {"cadence": "log:20"} | HALF),
     ),
     more=(
-        Part("hessian_spectrum"),
-        Part("sharpness"),
-        Part("gradient_covariance"),
+        Part("hessian_spectrum", HALF | {"tolerance": 0.01}),
+        Part("sharpness", HALF),
+        Part("gradient_covariance", HALF | {"tolerance": 0.01}),
     ),
 )
 DIGITS_PROBES = _probe_sets(

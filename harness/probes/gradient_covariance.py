@@ -15,6 +15,8 @@ from harness.registry import PROBES
 
 COVARIANCE_PRODUCT: Final = Passes(2.0, 2.0)
 """A product with the covariance of single images' gradients, for one image."""
+BASIS: Final = 8
+"""Vectors of Lanczos' space on which all moments are exact."""
 TRACE_PROBES: Final = 8
 """Products for the trace in the difficulty."""
 
@@ -62,18 +64,18 @@ class GradientCovariance(Probe):
     """Covariance of gradients along the Hessian: tr(Sigma H), kappa, difficulty.
 
     Of the mean cross-entropy of fixed, not augmented training images in evaluation
-    mode. `probes` random vectors are multiplied by both matrices
-    (`harness.curvature.covariance`); lambda_1 and the trace in the difficulty come
-    from `steps` and 8 products with the Hessian of their own.
+    mode. 8 vectors of Lanczos' space and `probes` random ones outside of it are
+    multiplied by both matrices (`harness.curvature.covariance`); lambda_1 and the trace
+    in the difficulty come from `steps` and 8 products with the Hessian of their own.
 
-    Cost: images * (1 + 4 probes + 2 (steps + 8)) image gradients a time.
+    Cost: images * (1 + 4 (probes + 8) + 2 (steps + 8)) image gradients a time.
 
     Args:
         scene: The cohort.
         cadence: When, see `harness.cadence`.
         images: Training images.
         probes: Random vectors, at least 2.
-        steps: Products for lambda_1.
+        steps: Products for lambda_1, at least 8.
         tolerance: Largest residual of lambda_1, relative to it.
         precision: "float32" or "bfloat16".
     """
@@ -84,16 +86,21 @@ class GradientCovariance(Probe):
         *,
         cadence: str = "windows",
         images: int = 256,
-        probes: int = 16,
+        probes: int = 8,
         steps: int = 16,
         tolerance: float = 1e-3,
         precision: str = "float32",
     ) -> None:
+        if steps < BASIS:
+            raise ValueError(
+                f"gradient_covariance.steps is {steps}, expected at least {BASIS}"
+            )
         self._scene, self._counts, self._tolerance = scene, (steps, probes), tolerance
         self._lens = Lens(scene, "gradient_covariance", images, precision)
         self.steps = cadence_steps(cadence, scene.timeline)
-        one = GRADIENT.plus(COVARIANCE_PRODUCT.times(probes))
-        one = one.plus(HESSIAN_PRODUCT.times(probes + steps + TRACE_PROBES))
+        both = BASIS + probes
+        one = GRADIENT.plus(COVARIANCE_PRODUCT.times(both))
+        one = one.plus(HESSIAN_PRODUCT.times(both + steps + TRACE_PROBES))
         self.planned = one.times(images * len(self.steps))
         self.signals = dictionary("gradient_covariance", _MEANINGS, one)
 
@@ -106,8 +113,14 @@ class GradientCovariance(Probe):
             self._scene.signs(name, step) for name in (own, f"{own}/trace")
         )
         with self._lens.look(self) as landscape:
-            found = moments(landscape.covariance_product, landscape.hvp, signs, probes)
             space = lanczos(landscape.hvp, start, steps)
+            found = moments(
+                landscape.covariance_product,
+                landscape.hvp,
+                signs,
+                probes,
+                basis=space.basis[:BASIS],
+            )
             trace = deflated_hutchinson(landscape.hvp, space, others, TRACE_PROBES)
         largest = extremes(space, self._tolerance).largest
         kappa = kappa_cos(found)

@@ -59,3 +59,13 @@ def test_unknown_and_missing_names_are_refused():
         profile.with_probes(("none", "noise"))
     with pytest.raises(ValueError, match="say 'none' for none"):
         profile.with_probes(())
+
+
+def test_without_a_gpu_probes_leave_bfloat16_too():
+    profile: Profile = PROFILES.get("cifar10")()
+    assert "bfloat16" in {part.params.get("precision") for part in profile.probes}
+    single = profile.in_float32()
+    assert single.precision == "float32"
+    for part in (*single.probes, *single.with_probes(("all",)).probes):
+        assert part.params.get("precision", "float32") == "float32"
+    assert names(single) == names(profile)
