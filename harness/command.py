@@ -126,6 +126,8 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
         "devices": list(prepared.devices),
         "seconds": cost.seconds / max(1, min(prepared.jobs, len(cohorts))),
         "bytes": cost.bytes,
+        "probes": [part.name for part in prepared.profile.probes],
+        "probe_share_of_train_passes": cost.probe_share,
         "first_ids": [run.run_id for run in job.plan.runs[:5]],
     }
 
@@ -145,6 +147,9 @@ def dry_run_text(report: dict[str, Any]) -> str:
             f"on {', '.join(report['devices'])}",
             f"about {duration(report['seconds'])} and {report['bytes'] / 1e6:.0f} MB "
             "on disk",
+            f"probes: {', '.join(report['probes']) or 'none'}; together "
+            f"{100 * report['probe_share_of_train_passes']:.0f} % of the passes of "
+            "training",
             "first runs: " + " ".join(report["first_ids"]),
         ]
     )

@@ -39,6 +39,8 @@ class Estimate:
     """Time of one worker; divide by the number of workers."""
     bytes: float
     """Disk for shards and tables."""
+    probe_share: float
+    """Work of the probes as a share of training's, in passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def estimate(cohorts: Sequence[Sequence[PlannedRun]], bench: Workbench) -> Estim
         cohorts: What is left to train.
         bench: Data on the device to be used.
     """
-    seconds, size = 0.0, 0.0
+    seconds, size, updates, probed = 0.0, 0.0, 0.0, 0.0
     rates: dict[object, _Rates] = {}
     cells: dict[object, tuple[int, int]] = {}
     for planned in cohorts:
@@ -81,12 +83,14 @@ def estimate(cohorts: Sequence[Sequence[PlannedRun]], bench: Workbench) -> Estim
         scored += 2 * len(data.test) + num_shifted
         rate = rates[kind]
         trained = steps * config.batch_size + rate.probes
+        updates += len(cohort) * steps * config.batch_size
+        probed += len(cohort) * rate.probes
         seconds += len(cohort) * (trained * rate.train + scored * rate.score)
         values = 3 * steps + 4 * evals + rate.probe_values
         size += len(cohort) * (
             BYTES_A_RUN + values * BYTES_A_VALUE + num_cells * BYTES_A_CELL
         )
-    return Estimate(seconds, size)
+    return Estimate(seconds, size, probed / updates if updates else 0.0)
 
 
 def _time(cohort: Sequence[RunConfig], data: DeviceData) -> _Rates:

@@ -1,5 +1,7 @@
 """When things are measured."""
 
+from itertools import pairwise
+
 import pytest
 
 from harness.cadence import Timeline, cadence_steps
@@ -21,7 +23,7 @@ def test_log_spaced_times_grow_by_a_constant_factor():
     steps = cadence_steps("log:24", RUN)
     assert len(steps) == 24
     assert (steps[0], steps[-1]) == (176, 17_550)
-    ratios = [b / a for a, b in zip(steps, steps[1:], strict=False)]
+    ratios = [b / a for a, b in pairwise(steps)]
     assert max(ratios) / min(ratios) == pytest.approx(1, abs=0.01)
 
 

@@ -81,15 +81,15 @@ def test_on_a_processor_bfloat16_profiles_train_in_float32(request_, capsys):
 
 
 def test_a_dry_run_counts_what_other_grids_share(request_, monkeypatch):
-    monkeypatch.setattr(command, "estimate", lambda *_: Estimate(100.0, 1e6))
+    monkeypatch.setattr(command, "estimate", lambda *_: Estimate(100.0, 1e6, 2.5))
     report = command.dry_run(prepare(request_))
     assert report["runs"] == 18
     assert report["shared_with_other_grids"] == {"t1": 12, "t10": 3, "t4": 9, "t8": 12}
     assert report["cohorts"] == 3
     assert len(report["first_ids"]) == 5
-    assert "12 with t1, 3 with t10, 9 with t4, 12 with t8" in command.dry_run_text(
-        report
-    )
+    text = command.dry_run_text(report)
+    assert "12 with t1, 3 with t10, 9 with t4, 12 with t8" in text
+    assert "update_direction; together 250 % of the passes of training" in text
 
 
 def test_finished_runs_are_not_planned_again(request_):

@@ -1,10 +1,14 @@
 """Which probes a run gets: sets of the profile, names, none."""
 
 import pytest
+import torch
 
+from harness.datasets.source import find_source
+from harness.estimate import estimate
 from harness.planning import plan_grid
 from harness.profiles import Profile
 from harness.registry import PROBES, PROFILES
+from harness.workbench import Workbench
 
 
 def names(profile: Profile) -> list[str]:
@@ -69,3 +73,12 @@ def test_without_a_gpu_probes_leave_bfloat16_too():
     for part in (*single.probes, *single.with_probes(("all",)).probes):
         assert part.params.get("precision", "float32") == "float32"
     assert names(single) == names(profile)
+
+
+def test_an_estimate_counts_what_probes_pass():
+    profile: Profile = PROFILES.get("smoke")().with_probes(("sharpness",))
+    (cohort,) = plan_grid("pilot", profile, limit=1).cohorts().values()
+    share = estimate([cohort], Workbench(find_source(None), torch.device("cpu")))
+    # 5 forward passes and 60 gradients of 128 images a window; the windows of a run of
+    # 8 updates end after 1, 2, 4 and 8 of them
+    assert share.probe_share == pytest.approx(4 * 128 * (60 + 5 / 3) / (2 * 128))
