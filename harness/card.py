@@ -1,27 +1,40 @@
 """The README of a corpus: Hub metadata and a summary, filled from the tables."""
 
+import html
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+
+from harness.foreign import UNKNOWN
 
 _CONFIGS = ("runs", "curves", "ood", "events", "signals")
 
 
-def card_text(folder: Path, *, name: str, rows: dict[str, int]) -> str:
+def card_text(
+    folder: Path,
+    *,
+    name: str,
+    rows: dict[str, int],
+    origin: Mapping[str, Any] | None = None,
+) -> str:
     """Return the card of the corpus whose tables lie in `folder`.
 
     Args:
         folder: Corpus folder with the tables `runs` and `signals` in place.
         name: Name of the corpus.
         rows: Row counts a table.
+        origin: Where imported runs come from; None for runs of this harness.
     """
     runs = pl.read_parquet(folder / "runs" / "*.parquet")
     return "\n".join(
         [
-            _front_matter(name, rows),
-            f"# {name}\n",
+            _front_matter(name, rows, "cc-by-4.0" if origin is None else "unknown"),
+            f"# {_plain(name)}\n",
             _summary(runs),
+            *([] if origin is None else _origin(origin)),
             "\n## Tables\n",
             _markdown(["table", "rows"], [[k, f"{rows[k]:,}"] for k in _CONFIGS]),
             "\n## Final accuracy\n",
@@ -33,13 +46,13 @@ def card_text(folder: Path, *, name: str, rows: dict[str, int]) -> str:
     )
 
 
-def _front_matter(name: str, rows: dict[str, int]) -> str:
+def _front_matter(name: str, rows: dict[str, int], licence: str) -> str:
     num_runs = rows["runs"]
     sizes = (("n<1K", 1000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000))
     size = next((label for label, edge in sizes if num_runs < edge), "100K<n<1M")
     lines = [
         "---",
-        "license: cc-by-4.0",
+        f"license: {licence}",
         f"pretty_name: {json.dumps(name)}",
         f"size_categories: [{size}]",
         "task_categories: [tabular-regression, time-series-forecasting]",
@@ -61,14 +74,40 @@ def _summary(runs: pl.DataFrame) -> str:
         return "No run has finished yet."
     status = dict(runs["status"].value_counts().rows())
     counts = ", ".join(f"{n} {name}" for name, n in sorted(status.items()))
-    data = ", ".join(runs["dataset.name"].unique().sort())
-    models = ", ".join(runs["model.name"].unique().sort())
+    data, models = (_listed(runs[f"{part}.name"]) for part in ("dataset", "model"))
     families = runs["family_id"].n_unique()
     return (
         f"{len(runs)} training runs ({counts}) in {families} families of equal "
         f"configuration and different seed. Data: {data}. Models: {models}. Written "
         "by runcast; every file is covered by the manifest `corpus.json`."
     )
+
+
+def _listed(names: pl.Series) -> str:
+    return ", ".join(_plain(name) for name in names.unique().sort())
+
+
+def _origin(origin: Mapping[str, Any]) -> list[str]:
+    """Return where the runs come from and what the import did to them."""
+    files = ", ".join(_plain(name) for name in origin["files"][:_FILES])
+    more = len(origin["files"]) - _FILES
+    return [
+        "\n## Where it comes from\n",
+        f"Imported from {files}{f' and {more:,} more' if more > 0 else ''} (format "
+        f"{origin['format']}). The licence is that of the source. A part called "
+        f"`{UNKNOWN}` was not told. The column `foreign.run` has the ids as given.\n",
+        *(f"- {_plain(note)}" for note in origin["notes"]),
+        *(f"- left out: {n:,} {_plain(what)}" for what, n in origin["dropped"].items()),
+    ]
+
+
+_FILES = 5
+
+
+def _plain(text: str) -> str:
+    """Return foreign text without a meaning in Markdown or HTML."""
+    text = html.escape(" ".join(text.split()), quote=False)
+    return "".join(f"\\{c}" if c in "\\`*[]|" else c for c in text)
 
 
 def _accuracies(runs: pl.DataFrame) -> str:
@@ -88,7 +127,7 @@ def _accuracies(runs: pl.DataFrame) -> str:
     )
     body = [
         [
-            "-" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v)
+            "-" if v is None else f"{v:.3f}" if isinstance(v, float) else _plain(str(v))
             for v in row
         ]
         for row in grouped.rows()
@@ -100,9 +139,9 @@ def _signals(folder: Path) -> str:
     table = pl.read_parquet(folder / "signals" / "*.parquet")
     body = [
         [
-            row["name"],
+            _plain(row["name"]),
             row["unit"],
-            row["meaning"],
+            _plain(row["meaning"]),
             row["probe"],
             _percent(row["probe_share_of_train_passes"]),
             _percent(row["probe_share_of_train_seconds"]),

@@ -1,19 +1,26 @@
 """The command line. Imports what a command needs inside its function."""
 
-import contextlib
 import dataclasses
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from harness import __version__
+from harness.console import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    Folder,
+    Json,
+    answer,
+    fail,
+    usage,
+)
+from harness.curve_commands import FIT_EPILOG, IMPORT_EPILOG, fit, import_
 from harness.errors import RuncastError
-
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 75
+from harness.fitting.several import SeveralValues
 
 app = typer.Typer(
     help="Train grids of runs, record what can be seen early, build run corpora.",
@@ -23,9 +30,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Corpus folder.")]
-
 
 def main() -> None:
     """Run the command line; a known error becomes one message and an exit code."""
@@ -33,9 +37,9 @@ def main() -> None:
     try:
         app()
     except RuncastError as error:
-        _fail(str(error), EXIT_FAILED)
+        fail(str(error), EXIT_FAILED)
     except KeyboardInterrupt:
-        _fail("stopped; the same command again resumes", EXIT_INTERRUPTED)
+        fail("stopped; the same command again resumes", EXIT_INTERRUPTED)
 
 
 @app.command(
@@ -99,7 +103,7 @@ def generate(
     """Train a grid and write a run corpus; the same command again resumes."""
     from harness import command
 
-    with _usage():
+    with usage():
         request = command.Request(
             grid=grid,
             profile=profile,
@@ -118,10 +122,10 @@ def generate(
         prepared = command.prepare(request)
     if dry_run:
         report = command.dry_run(prepared)
-        _answer(report, command.dry_run_text(report), as_json)
+        answer(report, command.dry_run_text(report), as_json)
         return
     result = command.run(prepared)
-    _answer(result, command.result_text(result), as_json)
+    answer(result, command.result_text(result), as_json)
     if result["ending"] == "interrupted":
         raise typer.Exit(EXIT_INTERRUPTED)
     if result["ending"] != "done" or result["failed"]:
@@ -134,7 +138,7 @@ def status(folder: Folder, as_json: Json = False) -> None:
     from harness import status as reading
 
     found = reading.status(folder)
-    _answer(dataclasses.asdict(found), reading.status_text(found), as_json)
+    answer(dataclasses.asdict(found), reading.status_text(found), as_json)
     if found.failures:
         raise typer.Exit(EXIT_FAILED)
 
@@ -147,7 +151,7 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     problems = checking.verify(folder)
     lines = [f"{p.kind}: {p.path}: {p.what}" for p in problems]
     text = "\n".join(lines) or f"{folder}: every file is as it was written"
-    _answer([dataclasses.asdict(p) for p in problems], text, as_json)
+    answer([dataclasses.asdict(p) for p in problems], text, as_json)
     if problems:
         raise typer.Exit(EXIT_FAILED)
 
@@ -173,16 +177,16 @@ def show(
     if run is None:
         data, text = corpus.manifest, showing.corpus_text(corpus)
     else:
-        with _usage():
+        with usage():
             run = showing.find_run(corpus, run)
         data = corpus.runs().row(by_predicate=pl.col("run_id") == run, named=True)
         text = showing.run_text(corpus, run)
-    _answer(data, text, as_json)
+    answer(data, text, as_json)
     if figure is not None:
         picture = (
             showing.run_figure(corpus, run) if run else showing.corpus_figure(corpus)
         )
-        with _usage():
+        with usage():
             picture.savefig(figure, dpi=150)
         typer.echo(f"figure: {figure}", err=True)
 
@@ -210,14 +214,18 @@ def signals(
     corpus = Corpus.open(folder)
     if window is None:
         if out is not None or name:
-            _fail("--out and --name need --window, such as 0.2", EXIT_USAGE)
+            fail("--out and --name need --window, such as 0.2", EXIT_USAGE)
         found = telling.recorded(corpus)
-        _answer(found.to_dicts(), telling.recorded_text(found), as_json)
+        answer(found.to_dicts(), telling.recorded_text(found), as_json)
         return
-    with _usage():
+    with usage():
         table = telling.computed(corpus, window, name, out)
     summary = telling.summary(table)
-    _answer(summary.to_dicts(), telling.summary_text(summary), as_json)
+    answer(summary.to_dicts(), telling.summary_text(summary), as_json)
+
+
+app.command(cls=SeveralValues, epilog=FIT_EPILOG)(fit)
+app.command("import", epilog=IMPORT_EPILOG)(import_)
 
 
 @app.command(epilog="Example: harness doctor --data-dir ~/data")
@@ -232,33 +240,13 @@ def doctor(
     from harness import doctor as looking
 
     found = looking.checks(Path.cwd(), data_dir=data_dir)
-    _answer([dataclasses.asdict(c) for c in found], looking.checks_text(found), as_json)
+    answer([dataclasses.asdict(c) for c in found], looking.checks_text(found), as_json)
     if not all(check.ok for check in found):
         raise typer.Exit(EXIT_FAILED)
 
 
-@contextlib.contextmanager
-def _usage() -> Iterator[None]:
-    """Turn wrong names and values into a message and exit code 2."""
-    try:
-        yield
-    except KeyError as error:
-        _fail(str(error.args[0]), EXIT_USAGE)
-    except (ValueError, TypeError) as error:
-        _fail(str(error), EXIT_USAGE)
-
-
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name for part in text.split(",") if (name := part.strip()))
-
-
-def _answer(data: Any, text: str, as_json: bool) -> None:
-    typer.echo(json.dumps(data, indent=1, default=str) if as_json else text)
-
-
-def _fail(message: str, code: int) -> None:
-    typer.echo(f"harness: {message}", err=True)
-    sys.exit(code)
 
 
 @app.callback(invoke_without_command=True)

@@ -9,7 +9,7 @@ import json
 import shutil
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -39,7 +39,7 @@ from harness.storage import (
     write_text,
 )
 
-__all__ = ["build", "curve_segments", "run_row"]
+__all__ = ["build", "curve_segments", "run_row", "write_corpus"]
 
 BLOCK_RUNS: Final = 2000
 """Runs held in memory at a time, and runs a file of each table, at most."""
@@ -72,13 +72,46 @@ def build(
     shards = folder / "shards"
     paths = [shard_path(shards, i) for i in sorted(finished_ids(shards))]
     paths += [shard_path(shards, i, failed=True) for i in sorted(failed_ids(shards))]
+    records = map(RunRecord.load, paths)
+    shas = {path.name: sha256_of(path) for path in paths}
+    return write_corpus(
+        folder, records, name=name, grids=grids, version=version, shards=shas
+    )
+
+
+def write_corpus(
+    folder: Path,
+    records: Iterable[RunRecord],
+    *,
+    name: str,
+    grids: Mapping[str, Sequence[str]],
+    version: str = "1",
+    shards: Mapping[str, str],
+    origin: Callable[[], Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Write records as tables, card and manifest; return the manifest.
+
+    Args:
+        folder: The corpus folder.
+        records: The runs, each once; held in memory a block at a time.
+        name: Name of the corpus.
+        grids: Names of the grids that reference each run id.
+        version: Version of the corpus.
+        shards: SHA-256 of each shard that the records are read from, by file name.
+        origin: Tells where imported runs come from; asked after the last of them.
+
+    Raises:
+        StorageError: A file could not be written.
+    """
     with _staging(folder) as staging:
-        rows = _write_tables(staging, paths, grids)
+        rows = _write_tables(staging, records, grids)
         (folder / MANIFEST).unlink(missing_ok=True)
         for table in TABLES:
             shutil.rmtree(folder / table, ignore_errors=True)
             (staging / table).rename(folder / table)
-    write_text(folder / "README.md", card_text(folder, name=name, rows=rows))
+    source = None if origin is None else dict(origin())
+    card = card_text(folder, name=name, rows=rows, origin=source)
+    write_text(folder / "README.md", card)
     manifest = {
         "name": name,
         "version": version,
@@ -91,7 +124,8 @@ def build(
             path.relative_to(folder).as_posix(): _entry(path)
             for path in _published(folder)
         },
-        "shards": {path.name: sha256_of(path) for path in paths},
+        "shards": dict(shards),
+        **({} if source is None else {"origin": source}),
     }
     write_text(folder / MANIFEST, manifest_text(manifest))
     return read_manifest(folder)
@@ -108,7 +142,7 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 
 def _write_tables(
-    staging: Path, paths: Sequence[Path], grids: Mapping[str, Sequence[str]]
+    staging: Path, records: Iterable[RunRecord], grids: Mapping[str, Sequence[str]]
 ) -> dict[str, int]:
     """Write every table below `staging`, a block of runs at a time; return counts."""
     counts = dict.fromkeys(TABLES, 0)
@@ -120,27 +154,26 @@ def _write_tables(
             write_parquet(temporary, groups[0], groups, encodings)
         counts[name.split("/")[0]] += sum(map(len, groups))
 
-    for number, records in enumerate(_blocks(paths)):
-        run_rows += [run_row(r, grids.get(r.config.run_id, ())) for r in records]
-        signals.add(records)
+    for number, block in enumerate(_blocks(records)):
+        run_rows += [run_row(r, grids.get(r.config.run_id, ())) for r in block]
+        signals.add(block)
         suffix = f"{number:05d}.parquet"
         # a table without rows still says what its columns are
-        segments = curve_segments(records) or {0: [CURVES.empty_table()]}
+        segments = curve_segments(block) or {0: [CURVES.empty_table()]}
         for segment, groups in segments.items():
             write(f"curves/segment-{segment}-{suffix}", groups, ENCODINGS)
-        write(f"ood/part-{suffix}", [_ood(records)])
-        write(f"events/part-{suffix}", [_events(records)])
+        write(f"ood/part-{suffix}", [_ood(block)])
+        write(f"events/part-{suffix}", [_events(block)])
     write("runs/part-00000.parquet", [run_table(run_rows)])
     write("signals/part-00000.parquet", [signals.table()])
     return counts
 
 
-def _blocks(paths: Sequence[Path]) -> Iterator[list[RunRecord]]:
+def _blocks(records: Iterable[RunRecord]) -> Iterator[list[RunRecord]]:
     """Yield the records in order, as many at a time as memory is meant for."""
     block: list[RunRecord] = []
     values = 0
-    for path in paths:
-        record = RunRecord.load(path)
+    for record in records:
         size = sum(len(curve.values) for curve in record.curves.values())
         if block and (len(block) == BLOCK_RUNS or values + size > BLOCK_VALUES):
             yield block

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from harness.errors import CorpusError
+from harness.foreign import ForeignConfig, read_config
 from harness.schema import SHARD, Signal
 from harness.spec import ID_BYTES, RunConfig, canonical_json
 from harness.storage import creating, read_parquet, replacing, write_parquet
@@ -55,7 +56,7 @@ class OodResult(NamedTuple):
 class RunRecord:
     """One finished run. None means not measured; NaN means measured, not finite."""
 
-    config: RunConfig
+    config: RunConfig | ForeignConfig
     status: Status
     num_steps: int
     """Planned updates."""
@@ -65,7 +66,8 @@ class RunRecord:
     """What the run's probes measured; the other signals are in `schema.SIGNALS`."""
     events: tuple[Event, ...] = ()
     final: dict[str, float | int | None] = field(default_factory=dict)
-    """Correct counts, n, losses and calibration at the end of the run."""
+    """Correct counts, n, losses and calibration at the end of the run; of a foreign run
+    shares where counts are not known, "ood.NAME_accuracy" among them."""
     ood: tuple[OodResult, ...] = ()
     costs: dict[str, float] = field(default_factory=dict)
     """Seconds by purpose (train, eval, log, each probe), a run's share of its cohort;
@@ -107,7 +109,7 @@ class RunRecord:
         if len(table) != 1 or table.schema.names != SHARD.names:
             raise ValueError(f"{len(table)} rows of columns {table.schema.names}")
         row = table.drop_columns(["curves"]).to_pylist()[0]
-        config = RunConfig.from_json(json.loads(row["config_json"]))
+        config = read_config(json.loads(row["config_json"]))
         if not config.run_id == row["run_id"] == run_id:
             raise ValueError(
                 f"its name says {run_id}, its row {row['run_id']} and its "

@@ -60,12 +60,16 @@ def _text(value: Any) -> str:
 
 def _targets(record: RunRecord) -> dict[str, Any]:
     """Return final scores as counts and as shares, and means over OOD sets."""
-    row: dict[str, Any] = {f"final.{k}": v for k, v in record.final.items()}
+    row: dict[str, Any] = {
+        k if k.startswith("ood.") else f"final.{k}": v for k, v in record.final.items()
+    }
     for split in ("test", "validation", "train"):
         correct = record.final.get(f"{split}_correct")
         n = record.final.get(f"{split}_n")
         share = correct / n if correct is not None and n else None
-        row[f"final.{split}_accuracy"] = share
+        # of a foreign run the share may be known without the counts
+        name = f"final.{split}_accuracy"
+        row[name] = row.get(name) if share is None else share
     shares: dict[str, list[float]] = defaultdict(list)
     for cell in record.ood:
         shares[cell.set].append(cell.correct / cell.n)

@@ -11,10 +11,10 @@ import polars as pl
 
 from harness.corpus import MANIFEST, TABLES, Corpus, read_manifest
 from harness.errors import CorpusError
+from harness.foreign import read_config
 from harness.plan import PLAN, Plan
 from harness.record import SHARD_NAME, failed_ids, finished_ids
 from harness.schema import CURVES, EVENTS, OOD_TABLE, RUNS
-from harness.spec import RunConfig
 from harness.storage import read_parquet, sha256_of
 
 Kind = Literal[
@@ -207,7 +207,7 @@ def _run_ids(path: Path, runs: pl.DataFrame) -> Iterator[Problem]:
     names = ["run_id", "trajectory_id", "family_id"]
     for *ids, text in runs.select(*names, "config_json").rows():
         try:
-            config = RunConfig.from_json(json.loads(text))
+            config = read_config(json.loads(text))
             real = [config.run_id, config.trajectory_id, config.family_id]
         except (ValueError, KeyError, TypeError):
             real = []

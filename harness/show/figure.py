@@ -11,6 +11,7 @@ from matplotlib.colors import FuncNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from harness.corpus import Corpus
+from harness.foreign import UNKNOWN
 from harness.seeds import stream
 from harness.show.glance import (
     ACCURACY,
@@ -27,6 +28,7 @@ from harness.show.style import (
     DASHED,
     GREY,
     dress,
+    literal,
     logarithmic,
     looks,
     new_figure,
@@ -52,7 +54,8 @@ def corpus_figure(corpus: Corpus) -> Figure:
     """
     runs = corpus.runs().filter(pl.col("status") != "failed")
     scored = runs.filter(pl.col(ACCURACY).is_not_null()).sort("run_id")
-    data = ", ".join(scored["dataset.name"].unique().sort()) if len(scored) else ""
+    names = set(scored["dataset.name"]) if len(scored) else set()
+    data = ", ".join(sorted(names - {UNKNOWN}))
     count = f"{len(scored):,} run{'s' * (len(scored) != 1)}"
     figure = new_figure(f"{corpus.name}: {count} on {data}".removesuffix(" on "), 8.8)
     axes = figure.subplots(2, 2)
@@ -161,7 +164,7 @@ def _spread(axes: Axes, scored: pl.DataFrame) -> None:
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
         axes.plot([place + 0.4] * 2, [low, high], color=DARK, linewidth=2.2)
         axes.plot([place + 0.4], [middle], "o", color="white", ms=5, mec=DARK, mew=1.4)
-        labels.append(f"{optimizer}\n{schedule}")
+        labels.append(literal(f"{optimizer}\n{schedule}"))
     noise = seed_noise(scored)
     title = _SPREAD
     if noise:
@@ -213,7 +216,7 @@ def _scatter(
                     y[chosen],
                     s=22,
                     marker=marker,
-                    label=label,
+                    label=literal(label),
                     facecolors=face,
                     edgecolors=colour,
                     alpha=0.65,

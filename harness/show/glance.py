@@ -11,12 +11,14 @@ import numpy.typing as npt
 import polars as pl
 
 from harness.corpus import Corpus
+from harness.foreign import FOREIGN
 
 Array = npt.NDArray[np.float64]
 Curves = Mapping[str, tuple[Array, Array]]
 """Steps and values by signal."""
 
 ACCURACY = "final.test_accuracy"
+GIVEN_ID = f"{FOREIGN}.run"
 NO_VALUE = "no_value"
 """Kind of the events that say why a value is missing."""
 EARLY_WINDOW = (0.15, 0.20)
@@ -39,11 +41,18 @@ class SeedNoise(NamedTuple):
 def find_run(corpus: Corpus, prefix: str) -> str:
     """Return the one run id that starts with `prefix`; its "r-" may be left out.
 
+    An imported run may also be named by the whole id that it was imported with.
+
     Raises:
         KeyError: No run or more than one starts so; names the nearest.
     """
     wanted = prefix if prefix.startswith("r-") else f"r-{prefix}"
-    ids = corpus.runs(["run_id"])["run_id"].sort().to_list()
+    runs = corpus.runs()
+    ids = runs["run_id"].sort().to_list()
+    if GIVEN_ID in runs.columns:
+        given = runs.filter(pl.col(GIVEN_ID) == prefix)["run_id"].to_list()
+        if given:
+            return str(given[0])
     found = [i for i in ids if i.startswith(wanted)]
     if len(found) == 1:
         return str(found[0])

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from harness.corpus import Corpus
+from harness.foreign import IMPORTED
 from harness.show.glance import Curves, missing_values
 from harness.show.typeset import WIDTH, curve_line, percent, wrapped
 
-NO_PROBE: Final = ("train", "evaluate")
+NO_PROBE: Final = ("train", "evaluate", IMPORTED)
 """Where the signals come from that need no probe."""
 PROBE_COSTS: Final = "cost.probe."
 

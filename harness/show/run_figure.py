@@ -85,10 +85,8 @@ def _title(run: Mapping[str, Any]) -> str:
     rate = run.get("optimizer.lr")
     how = run["optimizer.name"] + (f" lr {rate:g}" if rate is not None else "")
     end = f", {run['status']}" if run["status"] != "completed" else ""
-    return (
-        f"{run['run_id']}{end}: {what}, {how}, {run['schedule.name']}, "
-        f"seed {run['seed']}"
-    )
+    seed = f", seed {run['seed']}" if run.get("seed") is not None else ""
+    return f"{run['run_id']}{end}: {what}, {how}, {run['schedule.name']}{seed}"
 
 
 def _losses(axes: Axes, run: Mapping[str, Any], curves: Curves) -> None:

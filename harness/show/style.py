@@ -32,19 +32,24 @@ SEVERITIES: Final = ("#cfe3f1", "#9cc4e0", "#649fc9", "#3078ac", "#0b4f80")
 """Light to dark; a stronger corruption is darker."""
 
 
+def literal(text: str) -> str:
+    """Return text that is drawn as it is: matplotlib reads "$" as mathematics."""
+    return text.replace("$", r"\$")
+
+
 def new_figure(title: str, height_in: float) -> Figure:
     """Return an empty figure with a title."""
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout=layout)
-    figure.suptitle(title, fontsize=13.5, color=DARK, fontweight="bold")
+    figure.suptitle(literal(title), fontsize=13.5, color=DARK, fontweight="bold")
     return figure
 
 
 def dress(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     """Give axes their title and labels, a faint grid and no frame above and right."""
-    axes.set_title(title, fontsize=11.5, loc="left", color=DARK)
-    axes.set_xlabel(x, fontsize=10, color=DARK)
-    axes.set_ylabel(y, fontsize=10, color=DARK)
+    axes.set_title(literal(title), fontsize=11.5, loc="left", color=DARK)
+    axes.set_xlabel(literal(x), fontsize=10, color=DARK)
+    axes.set_ylabel(literal(y), fontsize=10, color=DARK)
     axes.tick_params(labelsize=9, color=GREY, labelcolor=DARK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)

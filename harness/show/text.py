@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from harness.corpus import TABLES, Corpus
+from harness.foreign import IMPORTED
 from harness.show.glance import (
     ACCURACY,
     Array,
@@ -43,6 +44,7 @@ def corpus_text(corpus: Corpus, *, blocks: bool | None = None) -> str:
         "",
         *_table_sizes(corpus),
         *corpus_probes(corpus),
+        *wrapped("imported", _imported(corpus)),
     ]
     if runs.is_empty() or not runs[ACCURACY].count():
         return "\n".join([*lines, "", "no run has a final test accuracy"])
@@ -85,6 +87,11 @@ def run_text(corpus: Corpus, run_id: str, *, blocks: bool | None = None) -> str:
     for name in ood["set"].unique(maintain_order=True):
         lines += ["", *_ood_lines(name, ood.filter(pl.col("set") == name))]
     return "\n".join([*lines, "", *_costs(run)])
+
+
+def _imported(corpus: Corpus) -> list[str]:
+    signals = corpus.signals()
+    return signals.filter(pl.col("probe") == IMPORTED)["name"].unique().sort().to_list()
 
 
 def _statuses(runs: pl.DataFrame) -> str:
@@ -189,14 +196,10 @@ def _finals(run: Mapping[str, Any]) -> Iterator[str]:
     for split in ("test", "validation", "train"):
         accuracy = run.get(f"final.{split}_accuracy")
         if accuracy is not None:
-            correct, n = run[f"final.{split}_correct"], run[f"final.{split}_n"]
-            margin = 1.96 * math.sqrt(accuracy * (1 - accuracy) / n)
             loss = run.get(f"final.{split}_loss")
             shown = "-" if loss is None else f"{loss:.4f}"
-            rows.append(
-                f"  {split:18}{accuracy:9.4f} +-{margin:.4f}{correct:>10,} of {n:<10,}"
-                f"{shown:>8}"
-            )
+            counts = _counts(accuracy, run.get(f"final.{split}_correct"), run, split)
+            rows.append(f"  {split:18}{accuracy:9.4f}{counts:32}{shown:>8}")
     if rows:
         yield from (
             "",
@@ -206,6 +209,17 @@ def _finals(run: Mapping[str, Any]) -> Iterator[str]:
     ece = run.get("final.test_ece")
     if ece is not None:
         yield f"  test calibration error {ece:.4f}"
+
+
+def _counts(
+    accuracy: float, correct: int | None, run: Mapping[str, Any], split: str
+) -> str:
+    """Return margin, correct answers and n of a score; of a foreign one if known."""
+    if correct is None:
+        return ""
+    n = run[f"final.{split}_n"]
+    margin = 1.96 * math.sqrt(accuracy * (1 - accuracy) / n)
+    return f" +-{margin:.4f}{correct:>10,} of {n:<10,}"
 
 
 def _ood_lines(name: str, cells: pl.DataFrame) -> Iterator[str]:

@@ -50,6 +50,7 @@ def test_cells_that_do_not_fit_are_loaded_again(source, profile, monkeypatch):
 
 def test_an_estimate_grows_with_the_runs_and_the_epochs(source, profile):
     bench = Workbench(source, CPU)
+    profile = profile.with_probes(("none",))  # they cost the same for any epochs
     plan = plan_grid("pilot", profile)
     cohorts = list(plan.cohorts().values())
     whole, part = estimate(cohorts, bench), estimate(cohorts[:1], bench)

@@ -1,0 +1,1 @@
+"""Prediction tasks: what may be seen, what is asked, and how answers are scored."""

@@ -1,0 +1,1 @@
+"""Metrics: pure functions of truth and prediction, one family a file."""

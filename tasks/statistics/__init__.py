@@ -1,0 +1,1 @@
+"""Statistics of scores: intervals, ceilings, tests; import the module you need."""
