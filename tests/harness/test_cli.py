@@ -120,6 +120,7 @@ def test_the_same_command_again_trains_nothing(whole, environment):
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.parquet")} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [3])
 def test_killed_at_any_moment_and_started_again_it_ends_the_same(
     whole, environment, tmp_path, kills
@@ -151,6 +152,7 @@ def _kill_tree(process: subprocess.Popen) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_no_run_is_lost(environment, tmp_path):
     process = start(
         environment, "generate", *SLOW, *TINY, "--out", str(tmp_path), "--jobs", "1"
@@ -247,6 +249,7 @@ def test_a_failing_model_is_recorded_and_the_other_runs_finish(environment, tmp_
     assert harness(environment, "verify", str(tmp_path))[0] == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_killed_after_the_timeout(environment, tmp_path):
     grid = ["--grid", "tests.harness.tiny:hanging_grid", "--timeout", "6"]
     code, _, err = harness(
@@ -269,6 +272,7 @@ def test_a_diverged_run_is_data_and_no_failure(environment, tmp_path):
     assert corpus.events()["kind"].to_list() == ["diverged"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_grid_and_keeps_finished_runs(environment, tmp_path):
     import resource
 

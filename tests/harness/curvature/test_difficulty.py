@@ -28,6 +28,7 @@ def test_isotropic_noise_has_the_known_cosine_and_ratio_one():
     assert kappa_ratio(found).value == pytest.approx(1.0, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_jackknife_error_is_the_spread_over_draws():
     hessian = with_spectrum(gapped(60))
     sigma = hessian @ hessian + with_spectrum(np.linspace(0, 9, 60), seed=3)

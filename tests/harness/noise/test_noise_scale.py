@@ -83,6 +83,7 @@ def test_errors_match_the_spread_of_repetitions() -> None:
         assert error == pytest.approx(one.value.std(ddof=1), rel=0.12), key
 
 
+@pytest.mark.slow
 def test_error_of_the_average_matches_the_spread_of_repetitions() -> None:
     found = noise_scale(gradient_moments([simulated(20_000, 9, 4)], images=4))
     parts = [

@@ -50,7 +50,13 @@ def measured(record: RunRecord) -> dict[str, bytes]:
 
 
 @EVERY
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "resnet20"))
+        for name in MODELS
+    ],
+)
 def test_the_trajectory_is_bit_for_bit_the_one_without_the_probe(name, model):
     changes = {"epochs": 2, "augmentation": "crop_flip"}
     torch.manual_seed(7)
