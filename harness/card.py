@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from harness.columns import percent
 from harness.foreign import UNKNOWN
 
 _CONFIGS = ("runs", "curves", "ood", "events", "signals")
@@ -143,18 +144,14 @@ def _signals(folder: Path) -> str:
             row["unit"],
             _plain(row["meaning"]),
             row["probe"],
-            _percent(row["probe_share_of_train_passes"]),
-            _percent(row["probe_share_of_train_seconds"]),
+            percent(row["probe_share_of_train_passes"]),
+            percent(row["probe_share_of_train_seconds"]),
         ]
         for row in table.iter_rows(named=True)
         if not row["name"].endswith("_se")
     ]
     header = ["signal", "unit", "meaning", "probe", "passes", "seconds"]
     return _markdown(header, body) + _PRICES
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def _markdown(header: list[str], body: list[list[str]]) -> str:

@@ -5,7 +5,7 @@ copies: nothing here can change a training run.
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from harness.cohort import CohortNet
 from harness.landscape_graph import FrozenNet, Graph, derivative, gradient_graph
 from harness.linear_rows import LinearRows
+from harness.passes import Passes
 
 CPU_CHUNK: Final = 64
 """Images of a micro-batch on a CPU: what it computes stays in the cache."""
@@ -29,13 +30,6 @@ DTYPES: Final = {
     "float64": torch.float64,
 }
 """Precisions and the type in which each keeps parameters."""
-
-
-class Passes(NamedTuple):
-    """Work done for each run, in images; a backward pass is about two forward ones."""
-
-    forward: int
-    backward: int
 
 
 class Landscape:

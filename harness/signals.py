@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
+from harness.columns import aligned, percent
 from harness.corpus import Corpus
 from harness.early.table import early_signals
 from harness.measure import OK
@@ -29,14 +30,14 @@ def recorded(corpus: Corpus) -> pl.DataFrame:
 def recorded_text(table: pl.DataFrame) -> str:
     """Return the dictionary as aligned text; prices are shares of training."""
     rows = [
-        (name, probe, _percent(passes), _percent(seconds), unit, meaning)
+        (name, probe, percent(passes), percent(seconds), unit, meaning)
         for name, probe, unit, passes, seconds, meaning in table.rows()
         if not name.endswith("_se")
     ]
     header = ("signal", "probe", "passes", "seconds", "unit", "meaning")
     return "\n".join(
         [
-            *_aligned([header, *rows]),
+            *aligned([header, *rows], right=(2, 3)),
             "",
             "passes, seconds: what the whole probe cost, in percent of training; the "
             "signals of one probe share it",
@@ -96,21 +97,7 @@ def summary_text(table: pl.DataFrame) -> str:
         for row in table.iter_rows(named=True)
     ]
     header = ("signal", "values", "25 %", "median", "75 %", "unit", "else mostly")
-    return "\n".join(_aligned([header, *rows]))
-
-
-def _aligned(rows: Sequence[Sequence[Any]]) -> list[str]:
-    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            f"{cell!s:<{w}}" for cell, w in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+    return "\n".join(aligned([header, *rows], right=(1, 2, 3, 4)))
 
 
 def _number(value: float | None) -> str:

@@ -103,7 +103,7 @@ def train(
                 },
             )
 
-        # An epoch's end is the one place where the host waits for the device.
+        # Apart from probes, the host waits for the device at the end of epochs only.
         if step % steps_per_epoch == 0 and step > start:
             clock.charge("log")
             clock.seconds()

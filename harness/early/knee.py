@@ -1,6 +1,6 @@
 """Knees of the epoch means: two segments, and the test that knows the learning rate."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,12 @@ from harness.fits.knee import MIN_BINS, THRESHOLD, find_knees
 from harness.fits.two_segment import MIN_POINTS, fit_two_segment
 from harness.measure import NOT_APPLICABLE, OK, Estimates
 from harness.registry import CURVE_SIGNALS
+
+JUMP: Final = 1.6
+"""Factor of one step of the rate that is a jump: more than a linear warm-up's after its
+first steps, less than that of any step schedule in use."""
+DRIFT: Final = 0.01
+"""Relative change of the rate over an epoch that counts as one."""
 
 
 class RateChanges(NamedTuple):
@@ -55,8 +61,8 @@ def knee(
     skip_epochs: int = 2,
     min_bins: int = MIN_BINS,
     threshold: float = THRESHOLD,
-    jump: float = 1.6,
-    drift: float = 0.01,
+    jump: float = JUMP,
+    drift: float = DRIFT,
     near: float = 1.0,
     seed: int = 0,
 ) -> Estimates:
@@ -121,8 +127,8 @@ def rate_changes(
     With d_i = ln rate_i+1 - ln rate_i, a jump is a step with |d_i| > ln jump, at the
     time (i + 1/2) / S between the two updates; an epoch drifts if the |d_i| of its
     other steps add up to more than ln(1 + drift). The step into an epoch is its own.
-    The default jump of 1.6 lies between the ratios that a linear warm-up and the last
-    steps of a cosine pass through.
+    `JUMP` lies between the ratios that a linear warm-up and the last steps of a cosine
+    pass through.
 
     Args:
         rate: `[N, T]`, whole epochs; NaN changes nothing.

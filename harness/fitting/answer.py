@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from harness.columns import aligned
 from harness.fits.multi_power import CurveErrors
 from harness.fitting.pairs import fit_pairs
 from harness.fitting.request import LOSS_TO_LOSS, MULTI_POWER, Request
@@ -177,7 +178,7 @@ def _fit_lines(fit: Fit) -> list[str]:
         error = _finite(fit.errors.get(name))
         se = "-" if error is None else f"{error:.3g}"
         rows.append((f"  {name}", f"{value + 0.0:.8g}", se, fit.units.get(name, "")))
-    return [head, *_aligned(rows)]
+    return [head, *aligned(rows, right=(1, 2))]
 
 
 def _part_lines(scored: Sequence[Scored], heading: str) -> list[str]:
@@ -203,7 +204,7 @@ def _part_lines(scored: Sequence[Scored], heading: str) -> list[str]:
         f"  {'every file' if len(files) == len(scored) else ', '.join(files)}: {note}"
         for note, files in notes.items()
     ]
-    return [*_aligned(rows), *told]
+    return [*aligned(rows, right=range(1, len(rows[0]) - 1)), *told]
 
 
 def _cells(errors: CurveErrors | None) -> list[str]:
@@ -212,16 +213,3 @@ def _cells(errors: CurveErrors | None) -> list[str]:
         return ["-"] * len(_COLUMNS)
     cells = [f"{errors.r2:.4f}", *(f"{value:.5f}" for value in errors[1:])]
     return ["-" if cell == "nan" else cell for cell in cells]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines: the first and last cells to the left, others right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    last = len(widths) - 1
-    return [
-        "  ".join(
-            cell.ljust(w) if i in (0, last) else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -1,5 +1,6 @@
 """What a probe is: it reads the training state at its times and changes nothing."""
 
+import abc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,10 +126,10 @@ class Lens:
             self._net, inputs, labels, precision=self._precision
         ) as landscape:
             yield landscape
-            probe.spent = probe.spent.plus(Passes(*landscape.passes))
+            probe.spent = probe.spent.plus(landscape.passes)
 
 
-class Probe:
+class Probe(abc.ABC):
     """Base of all probes: says what it measures, when, and at what cost.
 
     A probe is made with the `Scene` and its keyword-only arguments. It never writes to
@@ -147,12 +148,12 @@ class Probe:
     planned: Passes = FREE
     spent: Passes = FREE
 
+    @abc.abstractmethod
     def measure(self, step: int) -> Mapping[str, Reading]:
         """Return readings by signal of the state after `step` updates.
 
         A signal that is not due at this step is left out.
         """
-        raise NotImplementedError
 
     def watches(self, step: int) -> bool:
         """Tell whether `observe` wants update number `step` (the first is 1)."""
@@ -161,6 +162,7 @@ class Probe:
 
     def observe(self, step: int, update: Tensor) -> None:
         """Look at update number `step`, `[S, P]`: parameters after minus before."""
+        del step, update
 
     def state(self) -> dict[str, Tensor]:
         """Return what a resumed run needs, tensors with runs as rows."""
@@ -168,3 +170,4 @@ class Probe:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Restore what `state` returned."""
+        del state

@@ -87,7 +87,7 @@ def _draw(
 def _mark_knee(axes: Axes, knee: Knee, per_epoch: int) -> None:
     label = f"knee at epoch {knee.epoch:.1f}: {knee.before:.2f}, then {knee.after:.2f}"
     if knee.schedule:
-        label += "\nwhere the schedule changes"
+        label += "\nwhere the learning rate changes"
     upright(
         axes,
         knee.epoch * per_epoch,

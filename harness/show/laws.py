@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from harness.early.knee import DRIFT, JUMP, RateChanges, rate_changes
 from harness.fits.alternatives import (
     EXPONENTIAL,
     FAMILIES,
@@ -34,11 +35,6 @@ FIRST_EPOCHS: Final = 2.0
 """Epochs left out of every window: their means are wide in ln t."""
 DECISIVE: Final = 6.0
 """Difference of BIC up to which nothing is decided."""
-_JUMP: Final = 0.05
-_ALONE: Final = 10.0
-_BEND: Final = 50.0
-"""A bend of the learning rate, times the square of the length of the run over the
-largest rate: a cosine has 5, a straight line to zero at least that length."""
 
 
 class Law(NamedTuple):
@@ -104,36 +100,25 @@ def loss_laws(run: Mapping[str, Any], curves: Curves) -> LossLaws | None:
         least = min(MIN_POINTS.values())
         note = f"no law: {count} epochs after burn-in, {least} are needed"
         return nothing._replace(note=note)
-    jumps, bends = rate_changes(curves, run["steps_per_epoch"])
-    jumps = tuple(j for j in jumps if times[0] < j < times[-1])
-    knees = find_knees(times, means, window=window, jumps=jumps, changes=bends)
+    changes = _rate_changes(curves, run["steps_per_epoch"], len(times))
+    knees = find_knees(
+        times,
+        means,
+        window=window,
+        jumps=tuple(j for j in changes.jumps if times[0] < j < times[-1]),
+        changes=changes.drifts,
+    )
     fitted = tuple(_laws(times, means, window, count))
     return nothing._replace(window=window, laws=fitted, knee=_knee(knees))
 
 
-def rate_changes(
-    curves: Curves, per_epoch: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the epochs at which the learning rate jumps, and at which it bends.
-
-    A jump is a change by more than 5 % within one update, ten times that of the
-    updates before and after; a bend is a change of slope that no smooth schedule over
-    the whole run has, such as the end of a warm-up.
-
-    Example:
-        Rates 1, 1, 1, 0.1, 0.1, 0.1, 3 updates an epoch: a jump after epoch 1.
-    """
-    _, rate = curves.get("lr", (np.empty(0), np.empty(0)))
-    if len(rate) < 3 or not rate.max() > 0:
-        return (), ()
-    step = np.abs(np.diff(rate))
-    before, after = np.append(0.0, step[:-1]), np.append(step[1:], 0.0)
-    alone = step > _ALONE * np.maximum(before, after)
-    jump = np.flatnonzero(alone & (step > _JUMP * np.maximum(rate[1:], rate[:-1]))) + 1
-    bend = np.abs(np.diff(rate, 2)) / rate.max()
-    limit = max(_BEND / len(rate) ** 2, 1e-5)
-    bends = np.setdiff1d(np.flatnonzero(bend > limit) + 1, [jump, jump - 1])
-    return tuple((jump / per_epoch).tolist()), tuple((bends / per_epoch).tolist())
+def _rate_changes(curves: Curves, per_epoch: int, epochs: int) -> RateChanges:
+    """Return when the learning rate changed, as the curve signal `knee` judges it."""
+    if "lr" not in curves:
+        return RateChanges((), ())
+    rate = curves["lr"][1][: epochs * per_epoch]
+    (changes,) = rate_changes(rate[None], per_epoch, jump=JUMP, drift=DRIFT)
+    return changes
 
 
 def plus_minus(value: float, error: float) -> str:

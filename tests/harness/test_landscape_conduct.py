@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.landscape import Landscape, Passes
+from harness.landscape import Landscape
+from harness.passes import Passes
 from tests.harness.landscapes import (
     ALL,
     DEEP,

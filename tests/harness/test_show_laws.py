@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
+from harness.early.knee import DRIFT, JUMP, rate_changes
+from harness.fits.knee import find_knees
 from harness.fits.power_law import fit_power_law
 from harness.fits.windows import epoch_axis, epoch_means
 from harness.schedules import const_cool, cosine, step
 from harness.seeds import stream
-from harness.show.laws import loss_laws, plus_minus, rate_changes
+from harness.show.laws import loss_laws, plus_minus
 
 EPOCHS, PER_EPOCH = 50, 20
 RUN = {"steps_per_epoch": PER_EPOCH, "num_steps": EPOCHS * PER_EPOCH}
@@ -80,29 +82,23 @@ def test_a_bend_at_a_jump_of_the_rate_is_no_knee():
     assert loss_laws(RUN, curves_of(bent, rate=rate)).knee is None
 
 
-@pytest.mark.parametrize(
-    ("rate", "jumps", "bends"),
-    [
-        (step(len(T), PER_EPOCH), [25, 37.5], [1]),
-        (step(len(T), PER_EPOCH, warmup_epochs=0, factor=0.5), [25, 37.5], []),
-        (cosine(len(T), PER_EPOCH), [], [1]),
-        (cosine(len(T), PER_EPOCH, warmup_epochs=0), [], []),
-        (const_cool(len(T), PER_EPOCH, warmup_epochs=2), [], [2, 40]),
-        (np.ones(len(T)), [], []),
-        (np.zeros(len(T)), [], []),
-    ],
-)
-def test_changes_of_the_rate_are_those_of_its_schedule(rate, jumps, bends):
-    recorded = (0.1 * rate).astype(np.float32).astype(np.float64)
-    found = rate_changes({"lr": (T, recorded)}, PER_EPOCH)
-    assert found[0] == pytest.approx(jumps, abs=1.5 / PER_EPOCH)
-    assert found[1] == pytest.approx(bends, abs=1.5 / PER_EPOCH)
-
-
-def test_smooth_schedules_of_long_runs_have_no_changes():
-    rate = cosine(20_000, 400, warmup_epochs=0).astype(np.float32).astype(np.float64)
-    steps = np.arange(1.0, 20_001)
-    assert rate_changes({"lr": (steps, rate)}, 400) == ((), ())
+def test_the_figure_and_the_signal_knee_judge_a_rate_alike():
+    for rate in (cosine(len(T), PER_EPOCH), step(len(T), PER_EPOCH)):
+        curves = curves_of(bent, rate=rate)
+        found = loss_laws(RUN, curves)
+        (changes,) = rate_changes(
+            curves["lr"][1][None], PER_EPOCH, jump=JUMP, drift=DRIFT
+        )
+        expected = find_knees(
+            found.times,
+            found.means[None],
+            window=found.window,
+            jumps=tuple(j for j in changes.jumps if 1 < j < EPOCHS - 1),
+            changes=changes.drifts,
+        )
+        assert (found.knee is not None) == bool(expected["knee"][0])
+        if found.knee is not None:
+            assert found.knee.schedule == bool(expected["schedule"][0])
 
 
 def test_cross_entropy_is_used_where_smoothing_changes_the_loss():

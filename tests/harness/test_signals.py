@@ -70,4 +70,5 @@ def test_torch_is_not_loaded(built_folder):
         f"signals.computed(Corpus.open({str(built_folder)!r}), 0.2, None, None)\n"
         "assert 'torch' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
