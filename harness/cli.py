@@ -46,7 +46,7 @@ def main() -> None:
     epilog="Example: harness generate --grid t4 --profile digits --out runs/t4"
 )
 def generate(
-    grid: Annotated[str, typer.Option(help="Grid: pilot, t1, t4, t8, t10, yours.")],
+    grid: Annotated[str, typer.Option(help="Grid: pilot, t1, t4, t8, t10, edge, yours.")],
     out: Annotated[Path, typer.Option(help="Corpus folder; resumed if it exists.")],
     profile: Annotated[
         str | None,

@@ -9,7 +9,7 @@ from harness.planning import PACK, plan_grid
 from harness.profiles import Profile, cifar10, digits, smoke
 from harness.registry import GRIDS, PROFILES
 
-EXPECTED = {"pilot": 18, "t1": 108, "t4": 432, "t8": 72, "t10": 162}
+EXPECTED = {"pilot": 18, "t1": 108, "t4": 432, "t8": 72, "t10": 162, "edge": 288}
 
 
 @pytest.fixture(scope="module")
