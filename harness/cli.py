@@ -78,8 +78,8 @@ def generate(
     probes: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated: noise, curvature, all, none, or names of probes "
-            "(default: the profile's)."
+            help="Comma-separated: noise, curvature, plateau, all, none, or names of "
+            "probes (default: the profile's)."
         ),
     ] = None,
     timeout: Annotated[

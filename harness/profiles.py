@@ -110,9 +110,10 @@ class Profile:
         """Return the profile with the probes called so.
 
         Args:
-            names: Sets of this profile ("noise", "curvature", "all"), registered
-                probes or `module:attribute`; "none" alone for no probe. A probe that
-                is in one of the sets has the arguments that it has there.
+            names: Sets of this profile ("noise", "curvature", "plateau", "all"),
+                registered probes or `module:attribute`; "none" alone for no probe. A
+                probe that is in one of the sets has the arguments that it has there;
+                the last set that names it wins.
 
         Raises:
             KeyError: A name is neither a set nor a probe.
@@ -142,7 +143,10 @@ def _probe_sets(
     noise: tuple[Part, ...], curvature: tuple[Part, ...], more: tuple[Part, ...]
 ) -> dict[str, tuple[Part, ...]]:
     """Return the sets that `--probes` knows by name."""
+    (hessian,) = (part for part in curvature if part.name == "hessian")
     return {
+        # the task plateau/w30 asks when lambda_1 stands still: that takes many values
+        "plateau": (hessian.with_params(cadence="epochs:1"),),
         "noise": noise,
         "curvature": curvature,
         "all": (*noise, *curvature, *more),
