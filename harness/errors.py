@@ -3,7 +3,8 @@
 RuncastError
 |-- DataError      a data set is missing, incomplete or not what it claims to be
 |-- CorpusError    a corpus or a shard is incomplete, changed or contradictory
-`-- StorageError   a file could not be written (disk full, read-only, quota)
+|-- StorageError   a file could not be written (disk full, read-only, quota)
+`-- Declined       a predictor cannot answer a question, and says why
 
 Wrong arguments raise ValueError, KeyError or TypeError, as everywhere in Python.
 """
@@ -23,3 +24,7 @@ class CorpusError(RuncastError):
 
 class StorageError(RuncastError):
     """A file could not be written: disk full, read-only, quota."""
+
+
+class Declined(RuncastError):
+    """A predictor cannot answer a question; the message says why. It is counted."""

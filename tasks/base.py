@@ -5,16 +5,15 @@ asked, how runs are divided, and how answers are scored.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from harness.registry import Registry
 from harness.spec import Part
 
-TASKS: Final[Registry] = Registry("task", "tasks.catalogue")  # type: ignore[type-arg]
-
 NAME: Final = re.compile(r"[a-z0-9-]+(/[a-z0-9=.-]+)*")
-GROUPED: Final = Part("grouped")
+FOLDS: Final = Part("grouped_folds", {"folds": 5})
 KINDS: Final = ("value", "probability", "curve")
 
 
@@ -53,14 +52,21 @@ class Task:
     """"value": a number a run; "probability": one in [0, 1]; "curve": one an epoch."""
     target: Part
     """Registered target, see `tasks.targets`."""
+    unit: str = "1"
+    """Unit of the target: "accuracy" (a share of images), "ln nat", "epochs", ..."""
     visibility: Visibility
     """What is shown."""
-    split: Part = GROUPED
+    split: Part = FOLDS
     """How runs are divided, see `tasks.splits`."""
     metrics: tuple[str, ...]
     """Names in `tasks.metrics.table`, the primary one first."""
     reference: str = "median"
-    """Predictor with skill 0."""
+    """Predictor with skill 0; one that answers every run."""
+    requires: tuple[str, ...] = ()
+    """Recorded signals without which there is nothing to ask or nothing to see;
+    `train_loss` means one value an update."""
+    tolerance: float = 0.001
+    """Regret that a decision may cost, in accuracy: .1 point."""
     levels: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
     """Quantile levels that a predictor may answer with."""
 
@@ -78,3 +84,18 @@ class Task:
             0 < level < 1 for level in self.levels
         ):
             raise ValueError(f"levels are {self.levels}, expected ascending in (0, 1)")
+        if not self.tolerance >= 0:
+            raise ValueError(f"tolerance is {self.tolerance}, expected 0 or more")
+
+
+TASKS: Final[Registry[Callable[[], Task]]] = Registry("task", "tasks.catalogue")
+"""Functions without arguments that return a task, by the task's name."""
+
+
+def declare(task: Task) -> None:
+    """Register a task under its name.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    TASKS.register(task.name)(lambda: task)

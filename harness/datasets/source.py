@@ -4,15 +4,12 @@ import os
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from harness.datasets.base import Source
 from harness.errors import DataError
+from harness.folders import cache_folder
 
 DATA_DIR_VARIABLE: Final = "RUNCAST_DATA_DIR"
 """Environment variable naming the local mirror; the option --data-dir goes first."""
-CACHE_DIR_VARIABLE: Final = "RUNCAST_CACHE_DIR"
-"""Environment variable naming the folder of decoded arrays."""
 
 
 def find_source(data_dir: Path | None = None) -> Source:
@@ -37,6 +34,4 @@ def find_source(data_dir: Path | None = None) -> Source:
             f"the local mirror {data_dir} is not a folder: mend --data-dir or "
             f"{DATA_DIR_VARIABLE}, or leave both out to read from the Hub"
         )
-    cache = os.environ.get(CACHE_DIR_VARIABLE)
-    cache_dir = Path(cache) if cache else platformdirs.user_cache_path("runcast")
-    return Source(data_dir=data_dir, cache_dir=cache_dir)
+    return Source(data_dir=data_dir, cache_dir=cache_folder())

@@ -6,7 +6,7 @@ computes every registered curve signal of every run from its first 20 %.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -85,11 +85,28 @@ def early_signals(
     Cost: 0.1 s for 432 runs of 400 steps up to 20 %, a quarter of it reading. The
     table has some 75 rows a run of 170 bytes each: name the signals for 10^5 runs.
     """
+    return signals_of(early_curves(corpus, until, run_ids), until, names)
+
+
+def signals_of(
+    blocks: Iterable[EarlyCurves],
+    until: float,
+    names: Sequence[str | Part] | None = None,
+) -> pl.DataFrame:
+    """Compute early signals of blocks of curves that end at `until`.
+
+    See `early_signals`, which reads the blocks from a corpus.
+
+    Args:
+        blocks: Curves up to the window.
+        until: Share of each run's steps that they hold, which is written down.
+        names: As there.
+    """
     calls = [
         _call(name) for name in (CURVE_SIGNALS.names() if names is None else names)
     ]
     frames = [pl.DataFrame(schema=COLUMNS)]
-    for curves in early_curves(corpus, until, run_ids) if calls else ():
+    for curves in blocks if calls else ():
         expanded = [each for call in calls for each in _expanded(call, curves)]
         frames.append(_rows(curves, expanded, until))
     return pl.concat(frames).sort("run_id", maintain_order=True)

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.measure import Floats
-from tasks.metrics import binary, curves, decision, events, pairs, point, quantiles
+from tasks.metrics import (
+    binary,
+    checkpoints,
+    curves,
+    decision,
+    events,
+    pairs,
+    point,
+    quantiles,
+)
 from tasks.metrics import rank as ranks
 
 
@@ -106,6 +115,15 @@ METRICS = {
             unit="share",
             needs="decision",
             takes=("cost", "share", "tolerance"),
+        ),
+        Metric(
+            name="checkpoints_saved",
+            function=checkpoints.checkpoints_saved,
+            direction="max",
+            optimum=None,
+            unit="share",
+            needs="mean",
+            takes=("evaluations", "regrets", "tolerance"),
         ),
         Metric(
             name="auc_bottom_half",

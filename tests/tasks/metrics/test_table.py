@@ -22,6 +22,10 @@ def example(found, seed=0):
     keywords = {}
     if found.name == "c_index":
         keywords["happened"] = np.arange(N) % 4 > 0
+    if found.name == "checkpoints_saved":  # one checkpoint is good, all later are bad
+        truth = np.round(np.clip(truth, 0, 100))
+        times = np.tile(np.arange(101.0), (N, 1))
+        keywords |= {"evaluations": times, "regrets": 1.0 * (times > truth[:, None])}
     if found.name == "f1_within":
         truth[::3] = np.inf
     if found.name in EVENT_METRICS:

@@ -1,0 +1,1 @@
+"""Reference predictors, one a file; weakest first in `docs/baselines.md`."""
