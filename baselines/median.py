@@ -19,6 +19,7 @@ class Median:
     """
 
     uses = ()
+    reads_curves = False
     reads_settings = False
 
     def fit(self, observations: Observations, targets: Targets) -> Self:

@@ -4,6 +4,7 @@ RuncastError
 |-- DataError      a data set is missing, incomplete or not what it claims to be
 |-- CorpusError    a corpus or a shard is incomplete, changed or contradictory
 |-- StorageError   a file could not be written (disk full, read-only, quota)
+|-- PredictorError a predictor crashed, or answered in another form than asked for
 `-- Declined       a predictor cannot answer a question, and says why
 
 Wrong arguments raise ValueError, KeyError or TypeError, as everywhere in Python.
@@ -24,6 +25,10 @@ class CorpusError(RuncastError):
 
 class StorageError(RuncastError):
     """A file could not be written: disk full, read-only, quota."""
+
+
+class PredictorError(RuncastError):
+    """A predictor crashed, or answered in another form than was asked for."""
 
 
 class Declined(RuncastError):

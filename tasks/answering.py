@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from harness.errors import Declined
+from harness.errors import Declined, PredictorError
 from harness.spec import Part
 from tasks.observations import Observations
 from tasks.prediction import Charge, Prediction, make_predictor
@@ -36,10 +36,6 @@ class Answered:
     """Seconds of predicting, all folds."""
 
 
-class PredictorError(RuntimeError):
-    """A predictor crashed or answered in a form that cannot be used."""
-
-
 def answer(question: Question, part: Part) -> Answered:
     """Return the predictions for every scored example, each by a fold's predictor.
 
@@ -55,8 +51,7 @@ def answer(question: Question, part: Part) -> Answered:
     """
     charge = Charge.of(make_predictor(part))
     tables, fit_s, predict_s = [], 0.0, 0.0
-    folds = question.folds(charge.signals, settings=charge.settings)
-    for number, fold in enumerate(folds):
+    for number, fold in enumerate(question.folds(charge)):
         started = time.perf_counter()
         try:
             found, fitted = _one(fold, part)
@@ -179,15 +174,16 @@ def _curves(seen: Observations, found: Prediction) -> pl.DataFrame:
         answered = (np.isfinite(curves) & (curves > 0)).all(axis=1)
         curves = np.where(answered[:, None], curves, np.nan)
         reasons = _reasons(block.run_ids, answered, found.reasons)
+        row = np.repeat(np.arange(len(block)), len(epochs))
+        prediction = pl.Series(curves.ravel(), dtype=pl.Float32).fill_nan(None)
         parts.append(
             pl.DataFrame(
                 {
-                    "id": np.repeat(np.array(block.run_ids), len(epochs)),
+                    "id": pl.Series(block.run_ids, dtype=pl.String)[row],
                     "epoch": np.tile(epochs, len(block)).astype(np.int32),
-                    "prediction": curves.ravel(),
-                    "reason": np.repeat(np.array(reasons, object), len(epochs)),
-                },
-                schema_overrides={"id": pl.String, "reason": pl.String},
-            ).with_columns(pl.col("prediction").cast(pl.Float32).fill_nan(None))
+                    "prediction": prediction,
+                    "reason": pl.Series(reasons, dtype=pl.String)[row],
+                }
+            )
         )
     return pl.concat(parts)

@@ -93,21 +93,28 @@ class Observations:
         return np.arange(seen + 1, block.num_steps // block.steps_per_epoch + 1)
 
     def showing(
-        self, signals: Collection[str] | None, *, settings: bool = True
+        self,
+        signals: Collection[str] | None,
+        *,
+        settings: bool = True,
+        curves: bool = True,
     ) -> "Observations":
-        """Return the same with fewer recorded signals, or without settings.
+        """Return the same with fewer recorded signals, without settings or curves.
 
-        `train_loss` and `lr` stay. A name that the corpus does not have is no error.
+        A name that the corpus does not have is no error.
 
         Args:
-            signals: Names to keep; None for all.
+            signals: Names to keep, beside `train_loss` and `lr`; None for all.
             settings: Whether hyper-parameters stay.
+            curves: Whether `train_loss` and `lr` stay; else they are NaN.
         """
-        if signals is None and settings:
+        if signals is None and settings and curves:
             return self
         blocks = tuple(
             dataclasses.replace(
                 block,
+                loss=block.loss if curves else hidden(block.loss),
+                rate=block.rate if curves else hidden(block.rate),
                 recorded={
                     name: curve
                     for name, curve in block.recorded.items()
@@ -120,7 +127,7 @@ class Observations:
         fewer = dataclasses.replace(
             self, blocks=blocks, settings=self.settings.select(kept)
         )
-        if "early" in self.__dict__ and signals is None:
+        if "early" in self.__dict__ and signals is None and curves:
             fewer.__dict__["early"] = self.early
         return fewer
 
@@ -219,6 +226,11 @@ def frozen(values: Curves32) -> Curves32:
     return values
 
 
+def hidden(values: Curves32) -> Curves32:
+    """Return as many values that are not there."""
+    return frozen(np.full_like(values, np.nan))
+
+
 def _settings(
     corpus: Corpus, seen: Visibility, name_of: dict[str, str]
 ) -> pl.DataFrame:
@@ -239,7 +251,7 @@ def _renamed(
     shown = dataclasses.replace(
         block,
         run_ids=tuple(names.tolist()),
-        rate=np.full_like(block.rate, np.nan) if hidden_rate else block.rate,
+        rate=hidden(block.rate) if hidden_rate else block.rate,
         recorded={
             name: curve
             for name, curve in block.recorded.items()

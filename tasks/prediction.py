@@ -57,6 +57,8 @@ class Predictor(Protocol):
         every other is hidden from it, and only these are charged. Without it
         everything is shown and charged.
     reads_settings: False hides hyper-parameters. Default True.
+    reads_curves: False hides all curves, so that no part of a run need be trained and
+        the answer is free. Default True.
 
     `fit` and `predict` may raise `harness.errors.Declined`.
     """
@@ -74,8 +76,10 @@ class Charge:
 
     signals: tuple[str, ...] | None
     """Recorded signals beside `train_loss` and `lr`; None: all that the task shows."""
-    settings: bool
+    settings: bool = True
     """Whether hyper-parameters are read."""
+    curves: bool = True
+    """Whether anything of the run itself is read."""
 
     @classmethod
     def of(cls, predictor: Any) -> "Charge":
@@ -84,7 +88,12 @@ class Charge:
         return cls(
             signals=None if uses is None else tuple(uses),
             settings=bool(getattr(predictor, "reads_settings", True)),
+            curves=bool(getattr(predictor, "reads_curves", True)),
         )
+
+
+EVERYTHING: Final = Charge(signals=None)
+"""All that a task shows."""
 
 
 def make_predictor(part: Part) -> Any:

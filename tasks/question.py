@@ -13,7 +13,7 @@ from harness.errors import DataError
 from harness.measure import Floats
 from tasks.base import Task
 from tasks.observations import Observations, observe
-from tasks.prediction import Targets
+from tasks.prediction import EVERYTHING, Charge, Targets
 from tasks.splits import divide
 from tasks.targets import TARGETS
 
@@ -44,22 +44,21 @@ class Question:
     """All examples of the task; a predictor gets a fold's part of them."""
     rounds: tuple[tuple[Targets, tuple[str, ...]], ...]
     """A fold each: what is learned from, and the ids that are scored."""
-    _views: dict[tuple[str, ...] | None, Observations] = field(
+    _views: dict[tuple[tuple[str, ...] | None, bool], Observations] = field(
         default_factory=dict, repr=False
     )
 
-    def folds(
-        self, signals: tuple[str, ...] | None = None, *, settings: bool = True
-    ) -> Iterator[Fold]:
-        """Yield the folds, with only these signals (None: all) and settings or none.
+    def folds(self, charge: Charge = EVERYTHING) -> Iterator[Fold]:
+        """Yield the folds, with what is charged and nothing else.
 
         Early signals are computed once for all predictors that see the same.
         """
-        if signals not in self._views:
-            view = self.everyone.showing(signals)
+        key = (charge.signals, charge.curves)
+        if key not in self._views:
+            view = self.everyone.showing(charge.signals, curves=charge.curves)
             view.early  # noqa: B018  computed here, so that every part has it
-            self._views[signals] = view
-        shown = self._views[signals].showing(None, settings=settings)
+            self._views[key] = view
+        shown = self._views[key].showing(None, settings=charge.settings)
         for targets, tested in self.rounds:
             train, test = shown.of(targets.ids), shown.of(tested)
             yield Fold(train=train, targets=targets, test=test)

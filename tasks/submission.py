@@ -106,6 +106,7 @@ def read_submission(folder: Path) -> Submission:
             charge=Charge(
                 signals=None if uses is None else tuple(uses),
                 settings=found["predictor"]["reads_settings"],
+                curves=found["predictor"]["reads_curves"],
             ),
             corpus=found["corpus"]["name"],
             corpus_sha256=found["corpus"]["sha256"],
@@ -120,7 +121,7 @@ def read_submission(folder: Path) -> Submission:
 
 
 def read_predictions(folder: Path, task: str) -> pl.DataFrame:
-    """Return the predictions of a task, as they are in the file.
+    """Return the predictions of a task, as they are in the file; numbers in float32.
 
     Raises:
         CorpusError: There is no such file, two of them, or it cannot be read.
@@ -132,12 +133,12 @@ def read_predictions(folder: Path, task: str) -> pl.DataFrame:
     (path,) = found
     if path.suffix == ".csv":
         try:
-            return pl.read_csv(path, infer_schema_length=None)
+            table = pl.read_csv(path, infer_schema_length=None)
         except pl.exceptions.PolarsError as error:
             raise CorpusError(f"{path} is not a CSV table: {error}") from error
-    table = pl.from_arrow(read_parquet(path))
-    assert isinstance(table, pl.DataFrame)
-    return table
+    else:
+        table = pl.DataFrame(read_parquet(path))
+    return table.with_columns(pl.col(pl.Float64).cast(pl.Float32))
 
 
 def table_path(folder: Path, task: str, suffix: str = ".parquet") -> Path:
@@ -157,6 +158,7 @@ def _document(submission: Submission) -> dict[str, Any]:
         "name": submission.predictor.name,
         "arguments": dict(submission.predictor.params),
         "reads_settings": submission.charge.settings,
+        "reads_curves": submission.charge.curves,
     }
     if submission.charge.signals is not None:
         predictor["uses"] = list(submission.charge.signals)

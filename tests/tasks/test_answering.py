@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from harness.errors import PredictorError
 from harness.spec import Part
-from tasks.answering import NO_NUMBER, PredictorError, answer
+from tasks.answering import NO_NUMBER, answer
 from tasks.prediction import make_predictor
 from tasks.question import ask
 from tests.tasks import asking

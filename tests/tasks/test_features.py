@@ -2,8 +2,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from harness.errors import PredictorError
 from harness.spec import Part
-from tasks.answering import PredictorError, answer
+from tasks.answering import answer
 from tasks.features import Encoder, features
 from tasks.question import ask
 from tests.tasks.asking import task

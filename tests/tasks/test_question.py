@@ -1,6 +1,7 @@
 import numpy as np
 import polars as pl
 
+from tasks.prediction import Charge
 from tasks.question import ask
 from tests.tasks.asking import task
 
@@ -61,12 +62,26 @@ def test_a_window_within_an_epoch_asks_for_the_epochs_after_it(corpus):
 
 def test_a_fold_shows_the_signals_that_are_asked_for(corpus):
     question, _ = ask(corpus, task())
-    fold = next(question.folds(("val_loss",), settings=False))
+    charge = Charge(signals=("val_loss",), settings=False)
+    fold = next(question.folds(charge))
     assert [set(b.recorded) for b in fold.train.blocks] == [{"val_loss"}]
     assert fold.train.settings.columns == ["id", "num_steps", "steps_per_epoch"]
     everything = next(question.folds())
     assert "optimizer.lr" in everything.train.settings.columns
     assert len(everything.train.blocks[0].recorded) > 1
+
+
+def test_a_fold_without_curves_shows_no_number_of_the_run(corpus):
+    question, _ = ask(corpus, task())
+    fold = next(question.folds(Charge(signals=(), curves=False)))
+    for block in (*fold.train.blocks, *fold.test.blocks):
+        assert np.isnan(block.loss).all()
+        assert np.isnan(block.rate).all()
+        assert not block.recorded
+    assert fold.train.early.drop("id").null_count().row(0) == (
+        (len(fold.train),) * (fold.train.early.width - 1)
+    )
+    assert "optimizer.lr" in fold.train.settings.columns
 
 
 def test_early_signals_of_a_part_are_those_of_the_whole(corpus):
