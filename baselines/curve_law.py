@@ -4,6 +4,7 @@ Where a curve is asked for the forecast is the answer; where a number is asked f
 forecast of the last epoch is mapped to it as the training runs teach.
 """
 
+import abc
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ class Forecast(NamedTuple):
     """Why, by id."""
 
 
-class CurveLaw:
+class CurveLaw(abc.ABC):
     """A predictor that answers everything by a forecast of the training loss.
 
     A subclass has `forecast`, and `learn` if there is something to learn. A forecast
@@ -43,11 +44,12 @@ class CurveLaw:
     reads_settings = False
 
     def learn(self, observations: Observations, targets: Targets) -> None:
-        """Learn the law from the training runs."""
+        """Learn the law from the training runs; nothing, unless there is something."""
+        del observations, targets
 
+    @abc.abstractmethod
     def forecast(self, observations: Observations) -> Forecast:
         """Forecast the mean training loss of the epochs of `ahead`."""
-        raise NotImplementedError
 
     def fit(self, observations: Observations, targets: Targets) -> Self:
         """Learn the law, and unless curves are asked for the mapping."""

@@ -21,9 +21,20 @@ from harness.console import (
 from harness.curve_commands import FIT_EPILOG, IMPORT_EPILOG, fit, import_
 from harness.errors import RuncastError
 from harness.fitting.several import SeveralValues
+from harness.task_commands import (
+    PREDICT_EPILOG,
+    REPRODUCE_EPILOG,
+    SCORE_EPILOG,
+    TASKS_EPILOG,
+    predict,
+    reproduce,
+    score,
+    tasks,
+)
 
 app = typer.Typer(
-    help="Train grids of runs, record what can be seen early, build run corpora.",
+    help="Train grids of runs, record what can be seen early, build run corpora, "
+    "and ask who can forecast how each run ends.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -46,7 +57,9 @@ def main() -> None:
     epilog="Example: harness generate --grid t4 --profile digits --out runs/t4"
 )
 def generate(
-    grid: Annotated[str, typer.Option(help="Grid: pilot, t1, t4, t8, t10, edge, yours.")],
+    grid: Annotated[
+        str, typer.Option(help="Grid: pilot, t1, t4, t8, t10, edge, yours.")
+    ],
     out: Annotated[Path, typer.Option(help="Corpus folder; resumed if it exists.")],
     profile: Annotated[
         str | None,
@@ -226,6 +239,10 @@ def signals(
 
 app.command(cls=SeveralValues, epilog=FIT_EPILOG)(fit)
 app.command("import", epilog=IMPORT_EPILOG)(import_)
+app.command(epilog=TASKS_EPILOG)(tasks)
+app.command(epilog=PREDICT_EPILOG)(predict)
+app.command(epilog=SCORE_EPILOG)(score)
+app.command(epilog=REPRODUCE_EPILOG)(reproduce)
 
 
 @app.command(epilog="Example: harness doctor --data-dir ~/data")

@@ -1,16 +1,19 @@
 """What a forecast of the best checkpoint is worth to someone who is short of disk."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.measure import Floats
-from tasks.metrics.inputs import blocks, columns, paired, result_shape, within
+from tasks.metrics.inputs import Ints, columns, paired, result_shape, within
 
 SLACK: Final = 1e-9
 """Mean regret beyond the tolerance that is rounding."""
+CELLS: Final = 2**22
+"""Numbers in a table of sums by row."""
 
 
 def checkpoints_saved(
@@ -32,9 +35,9 @@ def checkpoints_saved(
     what the best fixed time gets, "keep the last" included: being late or early for all
     runs alike costs nothing, this values telling runs apart. Unit: share. Range: 0 to
     below 1. Optimum: about what `truth` itself scores; as regrets are averaged, a
-    prediction that loses much of one run and nothing of others may exceed it. Cost: a
-    running sum over the checkpoints after which the best is worse, `[K, B]`, and one
-    over the checkpoints between the shifts of the resamples. Always defined.
+    prediction that loses much of one run and nothing of others may exceed it. Cost: two
+    sorts of the K checkpoints and a product `[sqrt(K), N] x [N, B]` a predictor. Always
+    defined.
 
     Args:
         truth: Time of the last checkpoint that is within the tolerance, `[N]`.
@@ -70,10 +73,7 @@ def checkpoints_saved(
     for row in p.reshape(-1, len(y)):
         # A checkpoint is deleted by shifts above this.
         bars = np.where(deletable, times[:, :-1] - row[:, None], np.inf)
-        parts = [
-            _saved(bars, growth, written, w[:, part], accepted) for part in blocks(w)
-        ]
-        result.append(np.concatenate(parts))
+        result.append(_saved(bars, growth, written, w, accepted))
     return np.array(result).reshape(result_shape(p, weights))
 
 
@@ -84,31 +84,83 @@ def _saved(
     weights: Floats,
     tolerance: float,
 ) -> Floats:
-    """Return the share deleted at the largest shift within the tolerance, `[b]`."""
+    """Return the share deleted at the largest shift within the tolerance, `[B]`."""
     total = weights.sum(axis=0)
-    run, at = np.nonzero(growth)
+    run, bar, lost = _ascending(bars, growth)
+    kept = _RunningSums(run, lost, weights).count(tolerance * total)
+    shift = np.append(bar, np.inf)[kept]
+    run, bar, each = _ascending(bars, np.isfinite(bars) / written[:, None])
+    deleted = _RunningSums(run, each, weights).at(np.searchsorted(bar, shift))
+    return np.asarray(deleted / total)
+
+
+def _ascending(bars: Floats, values: Floats) -> tuple[Ints, Floats, Floats]:
+    """Return run, bar and value where there is a value, by ascending bars, `[K]`."""
+    run, at = np.nonzero(values)
     order = np.argsort(bars[run, at], kind="stable")
     run, at = run[order], at[order]
-    regret = np.cumsum(weights[run] * growth[run, at, None], axis=0)  # [K, b]
-    first = (regret <= tolerance * total).sum(axis=0)
-    shift = np.append(bars[run, at], np.inf)[first]
-    low, high = shift.min(), shift.max()
-    each = 1 / written
-    deleted = (bars < low).sum(axis=1) * each @ weights
-    run, at = np.nonzero((bars >= low) & (bars < high))
-    order = np.argsort(bars[run, at])
-    run, at = run[order], at[order]
-    more = np.zeros((len(run) + 1, len(total)))
-    np.cumsum(weights[run] * each[run, None], axis=0, out=more[1:])
-    count = np.searchsorted(bars[run, at], shift)
-    share: Floats = (deleted + more[count, np.arange(len(total))]) / total
-    return share
+    return run, bars[run, at], values[run, at]
+
+
+class _RunningSums:
+    """Sums of the first k of K weighted values, for all resamples.
+
+    Every resample asks for a k of its own: sums up to the beginnings of some hundred
+    cells are one product, and only the cell in which k lies is summed step by step.
+
+    Args:
+        run: Which row of the weights each value has, `[K]`.
+        values: `[K]`, positive.
+        weights: `[N, B]`.
+    """
+
+    def __init__(self, run: Ints, values: Floats, weights: Floats) -> None:
+        self.run, self.values, self.weights = run, values, weights
+        num_rows = len(weights)
+        cells = max(1, min(math.isqrt(len(run)), CELLS // num_rows))
+        self.size = len(run) // cells + 1
+        cell = np.arange(len(run)) // self.size + 1
+        table = np.bincount(
+            cell * num_rows + run, values, minlength=(cells + 2) * num_rows
+        ).reshape(-1, num_rows)
+        self.starts = np.cumsum(table, axis=0) @ weights
+
+    def count(self, limit: Floats) -> Ints:
+        """Return how many values sum up to `limit` `[B]` at most, `[B]`."""
+        cell = (self.starts <= limit).sum(axis=0) - 1
+        count = cell * self.size
+        for one, some, sums in self._steps(cell):
+            below = self.starts[one, some] + sums[1:] <= limit[some]
+            count[some] += below.sum(axis=0)
+        return np.asarray(np.minimum(count, len(self.run)))
+
+    def at(self, count: Ints) -> Floats:
+        """Return the sums of the first `count` `[B]` values, `[B]`."""
+        cell = count // self.size
+        result: Floats = np.empty(len(count))
+        for one, some, sums in self._steps(cell):
+            place = count[some] - one * self.size
+            result[some] = self.starts[one, some] + sums[place, np.arange(len(place))]
+        return result
+
+    def _steps(self, cell: Ints) -> Iterator[tuple[int, Ints, Floats]]:
+        """Yield each cell, the resamples that are in it, and its sums, from 0."""
+        for one in np.unique(cell).tolist():
+            some = np.flatnonzero(cell == one)
+            rows = slice(one * self.size, (one + 1) * self.size)
+            steps = self.weights[np.ix_(self.run[rows], some)]
+            sums = np.zeros((len(steps) + 1, len(some)))
+            np.cumsum(steps * self.values[rows, None], axis=0, out=sums[1:])
+            yield one, some, sums
 
 
 def _rows(
     name: str, values: Sequence[npt.ArrayLike] | Floats, num_rows: int
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return N sequences as `[N, M]`, NaN at their ends, and their lengths."""
+    if isinstance(values, np.ndarray) and values.ndim == 2 and len(values) == num_rows:
+        whole = values.astype(np.float64)
+        return whole, np.isfinite(whole).sum(axis=1)
     rows = [np.asarray(row, dtype=np.float64) for row in values]
     if len(rows) != num_rows or any(row.ndim != 1 for row in rows):
         raise ValueError(

@@ -8,7 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.measure import Floats
-from tasks.metrics.inputs import columns, finite, paired, ratio, result_shape, within
+from tasks.metrics.inputs import (
+    Ints,
+    columns,
+    finite,
+    paired,
+    ratio,
+    result_shape,
+    within,
+)
 
 
 def regret_at_k(
@@ -24,7 +32,8 @@ def regret_at_k(
     predictions straddle the k-th place, the expectation over drawing the places at
     random among them: a constant predictor has the regret of a random choice. A
     resample is a multiset: copies take places. Unit: the target's. Range: from 0
-    (optimum); 0 where k is not below the number of rows. Cost: k passes over `[N, B]`.
+    (optimum); 0 where k is not below the number of rows. Cost: a sort, and k passes
+    over the rows that some resample keeps.
 
     Args:
         truth: True values `[N]`, larger is better.
@@ -48,10 +57,12 @@ def regret_at_k(
 def _expected_best(y: Floats, prediction: Floats, k: int, weights: Floats) -> Floats:
     """Return the expected largest truth among the k predicted best, `[B]`."""
     order = np.lexsort((y, -prediction))
-    y, w = y[order, None], weights[order]
     changes = np.flatnonzero(np.diff(prediction[order], prepend=np.nan))
-    group = np.searchsorted(changes, np.arange(len(order)), side="right") - 1
     ends = np.append(changes[1:], len(order))
+    used = ends[_groups_used(weights, order, ends, k)]
+    order, changes, ends = order[:used], changes[changes < used], ends[ends <= used]
+    group = np.searchsorted(changes, np.arange(used), side="right") - 1
+    y, w = y[order, None], weights[order]
     cumulative = np.concatenate([np.zeros((1, w.shape[1])), np.cumsum(w, axis=0)])
     before, size = cumulative[changes], cumulative[ends] - cumulative[changes]
     places = np.clip(k - before, 0, size)
@@ -70,6 +81,18 @@ def _expected_best(y: Floats, prediction: Floats, k: int, weights: Floats) -> Fl
     partial = ((places > 0) & (places < size))[group] & (w > 0)
     expected = np.where(partial, step * np.maximum(sure, y), 0.0).sum(axis=0)
     return np.asarray(np.where(partial.any(axis=0), expected, sure))
+
+
+def _groups_used(weights: Floats, order: Ints, ends: Ints, k: int) -> int:
+    """Return the first group of equal predictions by which all resamples have k."""
+    taken = np.zeros(weights.shape[1])
+    start = 0
+    for group, end in enumerate(ends.tolist()):
+        taken += weights[order[start:end]].sum(axis=0)
+        if taken.min() >= k:
+            return group
+        start = end
+    return len(ends) - 1
 
 
 def compute_saved(

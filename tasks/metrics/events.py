@@ -11,7 +11,7 @@ from tasks.metrics.inputs import (
     ratio,
     result_shape,
 )
-from tasks.metrics.pairs import PairTree
+from tasks.metrics.pairs import pair_sums
 
 
 def c_index(
@@ -50,11 +50,8 @@ def c_index(
     events = np.sort(y[seen])
     tied_events = np.searchsorted(events, y, side="right") - np.searchsorted(events, y)
     prefix = earlier + np.where(seen, 0, tied_events)
-    result = []
-    for row in p.reshape(-1, len(y)):
-        sums = PairTree(order, prefix, row).sums(w, w * seen[:, None])
-        result.append(ratio(sums.won, sums.total))
-    return np.array(result).reshape(result_shape(p, weights))
+    sums = pair_sums(order, prefix, p.reshape(-1, len(y)), w, counts=seen)
+    return ratio(sums.won, sums.total).reshape(result_shape(p, weights))
 
 
 def f1_within(

@@ -36,6 +36,9 @@ class Metric:
     """What a predictor must hand over; a decision is a score, larger is better."""
     takes: tuple[str, ...] = ()
     """Keywords that the task supplies; see the function for their defaults."""
+    compares: bool = False
+    """Whether runs are ranked against each other. The answers must then come from one
+    fitted predictor, so that each fold is scored alone."""
 
 
 METRICS = {
@@ -80,6 +83,7 @@ METRICS = {
             optimum=1.0,
             unit="1",
             needs="mean",
+            compares=True,
         ),
         Metric(
             name="kendall",
@@ -88,6 +92,7 @@ METRICS = {
             optimum=1.0,
             unit="1",
             needs="mean",
+            compares=True,
         ),
         Metric(
             name="pairwise_accuracy",
@@ -97,6 +102,7 @@ METRICS = {
             unit="share",
             needs="mean",
             takes=("threshold",),
+            compares=True,
         ),
         Metric(
             name="regret_at_k",
@@ -106,6 +112,7 @@ METRICS = {
             unit="target",
             needs="decision",
             takes=("k",),
+            compares=True,
         ),
         Metric(
             name="compute_saved",
@@ -115,6 +122,7 @@ METRICS = {
             unit="share",
             needs="decision",
             takes=("cost", "share", "tolerance"),
+            compares=True,
         ),
         Metric(
             name="checkpoints_saved",
@@ -124,6 +132,7 @@ METRICS = {
             unit="share",
             needs="mean",
             takes=("evaluations", "regrets", "tolerance"),
+            compares=True,
         ),
         Metric(
             name="auc_bottom_half",
@@ -132,6 +141,7 @@ METRICS = {
             optimum=1.0,
             unit="share",
             needs="decision",
+            compares=True,
         ),
         Metric(
             name="auc",
@@ -140,6 +150,7 @@ METRICS = {
             optimum=1.0,
             unit="share",
             needs="probability",
+            compares=True,
         ),
         Metric(
             name="auprc",
@@ -148,6 +159,7 @@ METRICS = {
             optimum=1.0,
             unit="share",
             needs="probability",
+            compares=True,
         ),
         Metric(
             name="brier",
@@ -191,6 +203,7 @@ METRICS = {
             unit="share",
             needs="mean",
             takes=("happened",),
+            compares=True,
         ),
         Metric(
             name="f1_within",

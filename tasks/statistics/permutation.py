@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from harness.measure import Floats
 from harness.seeds import stream
-from tasks.metrics.inputs import finite
+from tasks.metrics.inputs import Ints, finite
 from tasks.statistics.bootstrap import family_index
 
 
@@ -61,17 +61,46 @@ def permutation_null(
             f"{permutations} permutations for direction {direction!r}; expected at "
             "least 1, and 'min' or 'max'"
         )
-    y = finite("truth", truth)
+    dealt = permuted_targets(truth, families, permutations=permutations, seed=seed)
+    observed = float(score(finite("truth", truth)))
+    return against(observed, np.array([score(y) for y in dealt]), direction=direction)
+
+
+def against(
+    observed: float, null: Floats, *, direction: Literal["min", "max"] = "min"
+) -> PermutationNull:
+    """Return where a score stands among scores `[R]` under permuted targets."""
     sign = 1.0 if direction == "min" else -1.0
-    observed = float(score(y))
-    null = np.array(
+    beaten = int((sign * null <= sign * observed).sum())
+    return PermutationNull(observed, null, (1 + beaten) / (1 + len(null)))
+
+
+def permuted_targets(
+    truth: npt.ArrayLike,
+    families: npt.ArrayLike,
+    *,
+    permutations: int = 199,
+    seed: int = 0,
+) -> Floats:
+    """Return targets `[R, N]`, each row dealt anew as by `permute_families`.
+
+    Args:
+        truth: Targets `[N]`.
+        families: Label of each row's family, `[N]`.
+        permutations: R.
+        seed: Names the permutations.
+
+    Raises:
+        ValueError: As `permute_families`.
+    """
+    y = finite("truth", truth)
+    alike = _alike(y, families)
+    return np.array(
         [
-            score(permute_families(y, families, stream(seed, "permutation-null", i)))
+            _dealt(y, alike, stream(seed, "permutation-null", i))
             for i in range(permutations)
         ]
     )
-    beaten = int((sign * null <= sign * observed).sum())
-    return PermutationNull(observed, null, (1 + beaten) / (1 + permutations))
 
 
 def permute_families(
@@ -91,19 +120,29 @@ def permute_families(
         ValueError: All families differ in size, so that none can be exchanged.
     """
     y = finite("truth", truth)
+    return _dealt(y, _alike(y, families), random)
+
+
+def _alike(y: Floats, families: npt.ArrayLike) -> list[Ints]:
+    """Return the rows of the families of each size m, `[F, m]`."""
     index, num_families = family_index(families)
     if y.shape != index.shape:
         raise ValueError(f"{list(y.shape)} targets for {list(index.shape)} families")
-    rows = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index)))
-    sizes = np.array([len(r) for r in rows[:num_families]])
-    if len(np.unique(sizes)) == num_families:
+    sizes = np.bincount(index)
+    distinct = np.unique(sizes)
+    if len(distinct) == num_families:
         raise ValueError(
             "no two families have the same number of runs, so that none can exchange "
             "their targets; permute within a corpus of equal replicates"
         )
+    order = np.argsort(index, kind="stable")
+    first = np.cumsum(sizes) - sizes
+    return [order[first[sizes == m][:, None] + np.arange(m)] for m in distinct]
+
+
+def _dealt(y: Floats, alike: list[Ints], random: np.random.Generator) -> Floats:
+    """Return the targets of each size of families exchanged among them."""
     result = np.empty_like(y)
-    for size in np.unique(sizes):
-        alike = np.flatnonzero(sizes == size)
-        for to, source in zip(alike, random.permutation(alike), strict=True):
-            result[rows[to]] = y[random.permutation(rows[source])]
+    for rows in alike:
+        result[rows] = random.permuted(y[random.permutation(rows)], axis=1)
     return result

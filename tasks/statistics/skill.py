@@ -9,7 +9,7 @@ from tasks.statistics.bootstrap import Bootstrap, combine
 
 
 def skill(
-    score: npt.ArrayLike, reference: npt.ArrayLike, *, optimum: float = 0.0
+    score: npt.ArrayLike, reference: npt.ArrayLike, *, optimum: npt.ArrayLike = 0.0
 ) -> Floats:
     """Return the skill of a score against that of a reference.
 
@@ -21,14 +21,15 @@ def skill(
     Args:
         score: Scores of a predictor, any shape.
         reference: Scores of the reference, of a shape that broadcasts.
-        optimum: Score of a perfect prediction.
+        optimum: Score of a perfect prediction, of a shape that broadcasts.
 
     Example:
         >>> float(skill(3.0, 4.0)), float(skill(0.75, 0.5, optimum=1.0))
         (0.25, 0.5)
     """
     s, r = np.asarray(score, dtype=np.float64), np.asarray(reference, dtype=np.float64)
-    return 1 - ratio(s - optimum, r - optimum)
+    o = np.asarray(optimum, dtype=np.float64)
+    return 1 - ratio(s - o, r - o)
 
 
 def share_of_attainable(
@@ -54,7 +55,7 @@ def share_of_attainable(
 
 
 def skill_interval(
-    score: Bootstrap, reference: Bootstrap, *, optimum: float = 0.0
+    score: Bootstrap, reference: Bootstrap, *, optimum: float | Bootstrap = 0.0
 ) -> Bootstrap:
     """Return the skill with an interval paired on the resampled families.
 
@@ -64,6 +65,11 @@ def skill_interval(
     Args:
         score: Bootstrap of one predictor or of several, `[...]`.
         reference: Bootstrap of the reference over the same draws.
-        optimum: Score of a perfect prediction, or the noise ceiling.
+        optimum: Score of a perfect prediction, or the noise ceiling; what the truth
+            itself scores over the same draws where that varies with them.
     """
+    if isinstance(optimum, Bootstrap):
+        return combine(
+            lambda s, r, o: skill(s, r, optimum=o), score, reference, optimum
+        )
     return combine(lambda s, r: skill(s, r, optimum=optimum), score, reference)

@@ -4,7 +4,7 @@ from scipy import stats
 
 from harness.errors import DataError
 from tasks.metrics.point import mae, r2
-from tasks.statistics.ceiling import replication
+from tasks.statistics.ceiling import replication, typical_sigma
 
 
 def simulated(num_families, replicates, sigma_between, sigma_within, seed=0):
@@ -79,3 +79,15 @@ def test_a_target_without_replicates_has_no_ceiling():
         replication([1.0, 2.0, 3.0], ["a", "b", "c"])
     with pytest.raises(ValueError, match="values is nan in row 1"):
         replication([1.0, np.nan], ["a", "a"])
+
+
+def test_the_typical_deviation_is_that_of_equal_families_and_not_of_a_bad_one():
+    random = np.random.default_rng(0)
+    families = np.repeat(np.arange(400), 3)
+    values = random.normal(0, 0.5, 1200) + families
+    assert typical_sigma(values, families) == pytest.approx(0.5, rel=0.06)
+    values[:3] += [0, 500, -500]
+    assert typical_sigma(values, families) == pytest.approx(0.5, rel=0.06)
+    assert replication(values, families).sigma_within > 10
+    with pytest.raises(DataError, match="no family has two runs"):
+        typical_sigma([1.0, 2.0], ["a", "b"])

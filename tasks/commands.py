@@ -1,0 +1,243 @@
+"""What `harness predict` and `harness score` do, without the command line."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from harness import __version__
+from harness.corpus import Corpus
+from harness.errors import CorpusError, DataError
+from harness.folders import cache_folder
+from harness.spec import Part
+from harness.storage import replacing
+from tasks.answering import answer
+from tasks.availability import unavailable
+from tasks.base import TASKS, Task
+from tasks.prediction import Charge, make_predictor
+from tasks.question import ask
+from tasks.sealed import Entry, Sealed, folder_of, judge, load, save, seal
+from tasks.submission import (
+    Submission,
+    read_predictions,
+    read_submission,
+    write_answers,
+)
+
+TARGETS: Final = "targets"
+"""Folder in the user's cache that keeps sealed tasks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest:
+    """What `harness predict` is asked for."""
+
+    corpus: Path
+    """Corpus folder."""
+    part: Part
+    """The predictor."""
+    out: Path
+    """Submission folder; tasks that it holds already are answered anew if named."""
+    tasks: Sequence[str] | None
+    """Names of tasks; None: all that can be asked of the corpus."""
+    name: str
+    """What tables call the predictor."""
+
+
+def predictor_part(name: str, arguments: Sequence[str]) -> Part:
+    """Return a predictor and its arguments from NAME=VALUE texts; values are JSON.
+
+    Raises:
+        ValueError: A text has no name or no value.
+
+    Example:
+        >>> predictor_part("nearest_curves", ["k=5"]).params["k"]
+        5
+    """
+    given: dict[str, Any] = {}
+    for text in arguments:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise ValueError(f"--set {text}: expected NAME=VALUE, such as k=5")
+        try:
+            given[key] = json.loads(value)
+        except ValueError:
+            given[key] = value  # a plain word
+    return Part(name, given)
+
+
+def predict(
+    request: PredictRequest, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Answer tasks, one after the other, into a submission folder.
+
+    A task's answers are in place as soon as they are made; what was made before a
+    crash stays.
+
+    Raises:
+        KeyError: No predictor or task is called so.
+        DataError: A task that was named cannot be asked of the corpus.
+        PredictorError: The predictor crashed or answered in another form.
+    """
+    corpus = Corpus.open(request.corpus)
+    submission = _begun(request, corpus)
+    done: dict[str, Any] = {
+        "submission": str(request.out),
+        "tasks": {},
+        "not_asked": {},
+    }
+    for task in _tasks(request.tasks):
+        why = unavailable(task, corpus)
+        if why is not None:
+            if request.tasks is not None:
+                raise DataError(f"{task.name} cannot be asked: {why}")
+            done["not_asked"][task.name] = why
+            continue
+        question, _ = ask(corpus, task)
+        answered = answer(question, request.part)
+        submission = write_answers(request.out, submission, question, answered)
+        gone = answered.table.filter(pl.col("prediction").is_null())
+        done["tasks"][task.name] = {
+            "examples": answered.table["id"].n_unique(),
+            "declined": gone["id"].n_unique(),
+            "reason": gone["reason"].mode().sort().first() if len(gone) else None,
+            "seconds": round(answered.fit_s + answered.predict_s, 3),
+        }
+        say(f"{task.name}: {_counted(done['tasks'][task.name])}")
+    return done
+
+
+def predict_text(done: dict[str, Any]) -> str:
+    """Return what was answered, and what was not asked, as text."""
+    lines = [f"{name}: {_counted(found)}" for name, found in done["tasks"].items()]
+    lines += [f"{name}: not asked: {why}" for name, why in done["not_asked"].items()]
+    lines.append(f"{len(done['tasks'])} tasks answered in {done['submission']}")
+    return "\n".join(lines)
+
+
+def score(
+    folder: Path,
+    corpus_folder: Path,
+    *,
+    tasks: Sequence[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Return the scores of a submission and of each task's reference.
+
+    The truth of each task is worked out once a corpus and kept in the user's cache.
+
+    Args:
+        folder: Submission.
+        corpus_folder: The corpus that it answers about.
+        tasks: Names; None: all that the submission answers.
+        resamples: Resamples behind each interval.
+        seed: Names the draws.
+
+    Raises:
+        CorpusError: The submission is not readable, or answers about another corpus.
+        KeyError: It does not answer a task, or this runcast does not know it.
+        ValueError: Predictions are not what was asked for, or of another version.
+    """
+    submission = read_submission(folder)
+    corpus = Corpus.open(corpus_folder)
+    sha256 = str(corpus.manifest["manifest_sha256"])
+    if submission.corpus_sha256 != sha256:
+        raise CorpusError(
+            f"{folder} answers about {submission.corpus} "
+            f"({submission.corpus_sha256[:12]}...), {corpus_folder} is {corpus.name} "
+            f"({sha256[:12]}...): score it against the corpus that it was made for"
+        )
+    names = sorted(submission.tasks) if tasks is None else list(tasks)
+    rows = []
+    for name in names:
+        task = _same_version(submission, name)
+        entry = Entry(
+            table=read_predictions(folder, name),
+            charge=submission.charge,
+            arguments=submission.predictor.params,
+        )
+        truth = kept(corpus, task)
+        found = judge(truth, {submission.name: entry}, resamples=resamples, seed=seed)
+        rows.append(found)
+    if not rows:
+        raise CorpusError(f"{folder} answers no task")
+    return pl.concat(rows)
+
+
+def kept(corpus: Corpus, task: Task) -> Sealed:
+    """Return the sealed task from the user's cache, or make it and keep it.
+
+    Raises:
+        DataError: The corpus cannot be asked this.
+    """
+    root = cache_folder() / TARGETS
+    place = folder_of(root, str(corpus.manifest["manifest_sha256"]), task)
+    try:
+        return load(place, task)
+    except CorpusError:
+        found = seal(corpus, task)
+        save(found, place)
+        return found
+
+
+def write_scores(path: Path, rows: pl.DataFrame) -> None:
+    """Write scores as Parquet or CSV, by the ending of the path."""
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            rows.write_csv(temporary)
+        else:
+            rows.write_parquet(temporary)
+
+
+def _tasks(names: Sequence[str] | None) -> list[Task]:
+    return [TASKS.get(name)() for name in (TASKS.names() if names is None else names)]
+
+
+def _begun(request: PredictRequest, corpus: Corpus) -> Submission:
+    """Return the submission that is added to, or a new one."""
+    charge = Charge.of(make_predictor(request.part))
+    sha256 = str(corpus.manifest["manifest_sha256"])
+    fresh = Submission(
+        name=request.name,
+        predictor=request.part,
+        charge=charge,
+        corpus=corpus.name,
+        corpus_sha256=sha256,
+        tasks={},
+        runcast=__version__,
+        seconds={},
+    )
+    if not request.out.exists() or not any(request.out.iterdir()):
+        return fresh
+    old = read_submission(request.out)
+    same = (old.predictor, old.corpus_sha256) == (request.part, sha256)
+    if not same:
+        raise ValueError(
+            f"{request.out} holds answers of {old.predictor.name} about {old.corpus} "
+            f"({old.corpus_sha256[:12]}...): name another folder with --out"
+        )
+    return old
+
+
+def _same_version(submission: Submission, name: str) -> Task:
+    if name not in submission.tasks:
+        known = ", ".join(submission.tasks)
+        raise KeyError(f"the submission does not answer {name!r} (it answers: {known})")
+    task = TASKS.get(name)()
+    if submission.tasks[name] != task.version:
+        raise ValueError(
+            f"the submission answers {name}@{submission.tasks[name]}, this runcast has "
+            f"version {task.version}: their scores cannot be compared; predict again"
+        )
+    return task
+
+
+def _counted(found: dict[str, Any]) -> str:
+    text = f"{found['examples']} examples in {found['seconds']:.1f} s"
+    if found["declined"]:
+        text += f", {found['declined']} declined, mostly: {found['reason']}"
+    return text
