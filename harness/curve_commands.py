@@ -131,8 +131,10 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Turn curves of other programs into a corpus; tell what it cannot answer."""
+    from harness.corpus import Corpus
     from harness.importers import convert
     from harness.importers.report import report_text
+    from tasks.listing import askable_text, list_tasks
 
     with usage():
         request = convert.Request(
@@ -149,4 +151,7 @@ def import_(
             first_step=first_step,
         )
         done = convert.import_corpus(request)
-    answer(done.to_json(), report_text(done), as_json)
+    rows = list_tasks(Corpus.open(out))
+    tasks = {row["task"]: row["unavailable"] for row in rows}
+    text = f"{report_text(done)}\n\n{askable_text(rows)}"
+    answer(done.to_json() | {"tasks": tasks}, text, as_json)

@@ -1,6 +1,6 @@
 """The tasks as rows: what is asked, from what, and what a corpus allows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,18 +75,32 @@ def _asked(task: Task, corpus: Corpus) -> dict[str, Any]:
 
 
 def tasks_text(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the list as text: a table, then why tasks cannot be asked."""
+    """Return the list as text: a table, questions, why tasks cannot be asked."""
     asked = bool(rows) and "unavailable" in rows[0]
     heads = ["task", "window", "metric", "reference"]
     if asked:
         heads += ["runs", "families", "ceiling"]
-    table = [heads, *(_cells(row, asked) for row in rows if not row.get("unavailable"))]
+    open_ = [row for row in rows if not row.get("unavailable")]
+    table = [heads, *(_cells(row, asked) for row in open_)]
     lines = aligned(table, right=(1, 4, 5, 6))
-    lines += ["", *_questions(rows)]
-    for row in rows:
-        if row.get("unavailable"):
-            lines.append(f"{row['task']}: cannot be asked: {row['unavailable']}")
-    return "\n".join(lines)
+    lines += ["", *(f"{row['task']}: {row['question']}" for row in open_)]
+    return "\n".join([*lines, *_closed(rows)])
+
+
+def askable_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Return which tasks can be asked of a corpus, and why the others cannot."""
+    names = [row["task"] for row in rows if not row["unavailable"]]
+    head = f"{len(names)} of {len(rows)} tasks can be asked: {', '.join(names) or '-'}"
+    return "\n".join([head, *_closed(rows)])
+
+
+def _closed(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return why tasks cannot be asked, a line a task."""
+    return [
+        f"{row['task']}: cannot be asked: {row['unavailable']}"
+        for row in rows
+        if row.get("unavailable")
+    ]
 
 
 def _cells(row: dict[str, Any], asked: bool) -> list[str]:
@@ -95,9 +109,3 @@ def _cells(row: dict[str, Any], asked: bool) -> list[str]:
         ceiling = "-" if row["ceiling"] is None else f"{row['ceiling']:.4g}"
         cells += [f"{row['runs']:,}", f"{row['families']:,}", ceiling]
     return cells
-
-
-def _questions(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    for row in rows:
-        if not row.get("unavailable"):
-            yield f"{row['task']}: {row['question']}"
