@@ -5,7 +5,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from baselines.mapping import finished, grouped_out_of_fold, strata_quantiles
+from baselines.methods.mapping import finished, grouped_out_of_fold, strata_quantiles
 from harness.errors import Declined
 from harness.fits.on_the_line import fit_line, predict_ood
 from harness.measure import Floats

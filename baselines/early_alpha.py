@@ -5,8 +5,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from baselines.mapping import Mapping, one_number
-from baselines.numbers import Numbers, estimated
+from baselines.methods.mapping import Mapping, one_number
+from baselines.methods.numbers import Numbers, estimated
 from harness.early.curves import EarlyCurves
 from harness.early.power_law import burn_in_power_law, power_law
 from harness.fits.power_law import fit_power_law

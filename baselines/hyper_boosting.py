@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from baselines.hyper_ridge import hyper_parameters
-from baselines.mapping import (
+from baselines.methods.mapping import (
     finished,
     grouped_out_of_fold,
     one_number,
@@ -79,5 +79,6 @@ class HyperBoosting:
             early_stopping=False,
             random_state=derive(self.seed, "hyper_boosting") % 2**32,
         )
-        model.fit(rows, y)
+        known = np.isfinite(rows).any(axis=0)
+        model.fit(np.where(known, rows, 0.0), y)  # scikit-learn fails on empty columns
         return model

@@ -5,8 +5,8 @@ from typing import Final, Self
 import numpy as np
 import polars as pl
 
-from baselines.mapping import one_number
-from baselines.ridge import Ridge
+from baselines.methods.mapping import one_number
+from baselines.methods.ridge import Ridge
 from harness.errors import Declined
 from harness.measure import Floats
 from tasks.features import Encoder, features
@@ -19,7 +19,7 @@ RATE: Final = "optimizer.lr"
 
 @PREDICTORS.register("hyper_ridge")
 class HyperRidge:
-    """Ridge regression (`baselines.ridge`) on the settings alone.
+    """Ridge regression (`baselines.methods.ridge`) on the settings alone.
 
     Columns: an indicator for every name; numbers, those that are positive throughout
     as logarithms; and for each optimizer ln of the learning rate, less its mean over

@@ -5,8 +5,8 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from baselines.mapping import Mapping, finished, is_share, strata_quantiles
-from baselines.numbers import Numbers, by_id, numbers
+from baselines.methods.mapping import Mapping, finished, is_share, strata_quantiles
+from baselines.methods.numbers import Numbers, by_id, numbers
 from harness.early.curves import EarlyCurves
 from harness.errors import Declined
 from harness.measure import Floats

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from baselines.last_value import last_losses
-from baselines.mapping import finished, grouped_out_of_fold, strata_quantiles
-from baselines.numbers import by_id
+from baselines.methods.mapping import finished, grouped_out_of_fold, strata_quantiles
+from baselines.methods.numbers import by_id
 from harness.errors import Declined
 from harness.fits.loss_to_loss import fit_free_floors, shifted_power_law
 from harness.measure import OK, Estimates, Floats

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from baselines.curve_law import CurveLaw, Forecast
-from baselines.scheduled import Runs, forecast, pool, training_runs
+from baselines.methods.curve_law import CurveLaw, Forecast
+from baselines.methods.scheduled import Runs, forecast, pool, training_runs
 from harness.measure import Floats
 from tasks.observations import Observations
 from tasks.prediction import PREDICTORS, Targets
@@ -30,7 +30,7 @@ class MultiPowerLaw(CurveLaw):
     beta and gamma are drawn to where the authors start, but weakly (`PULL`). l0
     and a are each run's own, by linear least squares on the relative errors in the
     window, with l0 and a >= 0. Rates are shares of the run's highest (see
-    `baselines.scheduled`), and b is in units of a, so that nothing depends on the
+    `methods.scheduled`), and b is in units of a, so that nothing depends on the
     optimizer. Where a number is asked for see `CurveLaw`.
 
     Declined: the planned rates are not shown or not known; fewer than 5 whole epochs;

@@ -4,7 +4,7 @@ from typing import Self
 
 import numpy as np
 
-from baselines.mapping import one_number
+from baselines.methods.mapping import one_number
 from harness.seeds import stream
 from tasks.observations import Observations
 from tasks.prediction import PREDICTORS, Prediction, Targets

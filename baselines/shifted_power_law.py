@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from baselines.curve_law import CurveLaw, Forecast, ahead, left_out, mid_epoch
+from baselines.methods.curve_law import CurveLaw, Forecast, ahead, left_out, mid_epoch
 from harness.fits.shifted_power import MIN_POINTS, fit_shifted_power
 from tasks.observations import Observations
 from tasks.prediction import PREDICTORS

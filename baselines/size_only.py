@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from baselines.hyper_ridge import hyper_parameters
-from baselines.mapping import one_number
-from baselines.ridge import Ridge
+from baselines.methods.mapping import one_number
+from baselines.methods.ridge import Ridge
 from harness.errors import Declined
 from harness.measure import Floats
 from tasks.observations import Observations
@@ -22,7 +22,7 @@ SAME: Final = 0.01
 
 @PREDICTORS.register("size_only")
 class SizeOnly:
-    """Ridge regression (`baselines.ridge`) on logarithms of size and compute.
+    """Ridge regression (`baselines.methods.ridge`) on logarithms of size and compute.
 
     The columns are those that differ between training runs of: images seen (steps times
     batch size), the resolution, and the model's numbers such as width and depth, which

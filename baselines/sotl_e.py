@@ -2,8 +2,8 @@
 
 from typing import Self
 
-from baselines.mapping import Mapping, one_number
-from baselines.numbers import Numbers, estimated
+from baselines.methods.mapping import Mapping, one_number
+from baselines.methods.numbers import Numbers, estimated
 from harness.early import losses
 from harness.early.curves import EarlyCurves
 from harness.measure import Estimates

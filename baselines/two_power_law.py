@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from baselines.curve_law import CurveLaw, Forecast
-from baselines.scheduled import Runs, forecast, pool, training_runs
+from baselines.methods.curve_law import CurveLaw, Forecast
+from baselines.methods.scheduled import Runs, forecast, pool, training_runs
 from harness.measure import Floats
 from tasks.observations import Observations
 from tasks.prediction import PREDICTORS, Targets
@@ -31,7 +31,7 @@ class TwoPowerLaw(CurveLaw):
     relative errors in the window; b is the same for all runs, the one with which the
     law forecasts best what came after the windows of the training runs, as a window
     before the rate falls says nothing of it; the floor is 0, as most windows would put
-    it below. Rates are shares of the run's highest (see `baselines.scheduled`). Where a
+    it below. Rates are shares of the run's highest (see `methods.scheduled`). Where a
     number is asked for see `CurveLaw`.
 
     Declined: the planned rates are not shown or not known; fewer than 5 whole epochs;

@@ -4,7 +4,7 @@ from typing import Self
 
 import numpy as np
 
-from baselines.mapping import residual_quantiles
+from baselines.methods.mapping import residual_quantiles
 from harness.errors import Declined
 from tasks.observations import Observations
 from tasks.prediction import PREDICTORS, Prediction, Targets

@@ -1,7 +1,8 @@
 """The tasks as rows: what is asked, from what, and what a corpus allows."""
 
+import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,9 @@ from tasks.availability import unavailable
 from tasks.base import TASKS, Task
 from tasks.statistics.attainable import attainable
 from tasks.targets import TARGETS
+
+WIDTH: Final = 79
+"""Longest line of a reason."""
 
 
 def list_tasks(
@@ -91,16 +95,21 @@ def askable_text(rows: Sequence[dict[str, Any]]) -> str:
     """Return which tasks can be asked of a corpus, and why the others cannot."""
     names = [row["task"] for row in rows if not row["unavailable"]]
     head = f"{len(names)} of {len(rows)} tasks can be asked: {', '.join(names) or '-'}"
-    return "\n".join([head, *_closed(rows)])
+    wrapped = textwrap.fill(head, WIDTH, subsequent_indent="  ")
+    return "\n".join([wrapped, *_closed(rows)])
 
 
 def _closed(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return why tasks cannot be asked, a line a task."""
-    return [
-        f"{row['task']}: cannot be asked: {row['unavailable']}"
-        for row in rows
-        if row.get("unavailable")
-    ]
+    """Return why tasks cannot be asked, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("unavailable"):
+            reasons.setdefault(row["unavailable"], []).append(row["task"])
+    lines = []
+    for why, names in reasons.items():
+        text = f"{', '.join(names)}: cannot be asked: {why}"
+        lines += ["", textwrap.fill(text, WIDTH, subsequent_indent="  ")]
+    return lines
 
 
 def _cells(row: dict[str, Any], asked: bool) -> list[str]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.curve_law import NOT_POSITIVE, left_out
 from baselines.curve_power_law import CurvePowerLaw
+from baselines.methods.curve_law import NOT_POSITIVE, left_out
 from baselines.shifted_power_law import ShiftedPowerLaw
 from harness.errors import Declined
 from tasks.answering import tabulate

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from baselines.methods.scheduled import NO_RATES, NOT_FINITE, TOO_SHORT, gather
 from baselines.multi_power_law import MultiPowerLaw, scales
-from baselines.scheduled import NO_RATES, NOT_FINITE, TOO_SHORT, gather
 from baselines.two_power_law import COURSE, TwoPowerLaw
 from harness.errors import Declined
 from harness.fits.multi_power import MultiPower, loss_drop

@@ -16,7 +16,7 @@ from tasks.splits import SPLITS
 from tasks.targets import TARGETS
 from tests.tasks.full_corpus import build_full
 
-REFERENCES = {"median", "last_value", "zero", "accuracy_on_the_line"}
+REFERENCES = {"median", "last_value", "zero", "accuracy_on_the_line", "random_order"}
 UNITS = {"accuracy", "ln nat", "nat", "epochs", "probability", "share of steps"}
 NEEDS = {
     "value": {"mean", "quantiles", "decision"},

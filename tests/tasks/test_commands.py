@@ -57,6 +57,7 @@ def test_with_a_corpus_ceilings_and_reasons_are_told(corpus):
     assert "lambda_1" in by_name["plateau/w30"]["unavailable"]
     text = run("tasks", "--corpus", corpus.folder).stdout
     assert "plateau/w30: cannot be asked: " in text
+    assert max(map(len, text.splitlines()[-20:])) <= 80
 
 
 def test_an_unknown_task_is_told_with_its_neighbour():
@@ -184,7 +185,10 @@ def test_everything_is_reproduced_and_written(corpus, tmp_path):
     assert set(done["unavailable"]) == {"plateau/w30"}
     assert set(done["canary_p"]) == {TASK, "prune/w20"}
     scores = pl.read_parquet(out / "scores.parquet")
-    assert set(scores["predictor"]) == {"median", "sotl_e", "zero"}
+    of_task = scores.filter(pl.col("task") == TASK)
+    assert set(of_task["predictor"]) == {"median", "sotl_e", "zero"}
+    of_task = scores.filter(pl.col("task") == "prune/w20")
+    assert set(of_task["predictor"]) == {"median", "sotl_e", "zero", "random_order"}
     declined = scores.filter(pl.col("predictor") == "zero")
     assert set(declined["status"]) == {"declined"}
     table = pl.read_parquet(out / "predictions" / "final-acc" / "w20.parquet")

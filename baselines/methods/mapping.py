@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from baselines.forms import FORMS, Form
+from baselines.methods.forms import FORMS, Form
 from harness.errors import Declined
 from harness.measure import Floats
 from tasks.observations import Asked

@@ -1,6 +1,6 @@
 """Ridge regression whose penalty is chosen by held-out families: shared by baselines.
 
-For more than one number a run; for one there is `baselines.mapping.Mapping`.
+For more than one number a run; for one there is `baselines.methods.mapping.Mapping`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from baselines.mapping import (
+from baselines.methods.mapping import (
     finished,
     grouped_out_of_fold,
     squeezed,

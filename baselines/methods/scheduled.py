@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from baselines.curve_law import Forecast, ahead, left_out
+from baselines.methods.curve_law import Forecast, ahead, left_out
 from harness.early.curves import Curves32, EarlyCurves
 from harness.errors import Declined
 from harness.fits.multi_power_fit import join_terms

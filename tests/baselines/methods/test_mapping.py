@@ -9,8 +9,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, QuantileRegressor
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from baselines.forms import FORMS
-from baselines.mapping import (
+from baselines.methods.forms import FORMS
+from baselines.methods.mapping import (
     MARGIN,
     Mapping,
     finished,
@@ -110,7 +110,7 @@ def test_forms_agree_with_scikit_learn():
 @pytest.mark.parametrize(("n", "count"), [(10, 3), (7, 2), (60, 6), (2, 2), (1, 1)])
 @pytest.mark.parametrize("squares", [False, True])
 def test_bins_have_the_medians_or_means_of_a_naive_loop(n, count, squares):
-    from baselines.forms import _bins
+    from baselines.methods.forms import _bins
 
     draw = stream(0, "bins", n)
     x, y = draw.random(n), draw.random(n)

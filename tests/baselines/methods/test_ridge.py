@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge as Reference
 from sklearn.preprocessing import StandardScaler
 
-from baselines.ridge import PENALTIES, Ridge
+from baselines.methods.ridge import PENALTIES, Ridge
 from harness.seeds import stream
 from harness.spec import Part
 from tests.baselines.built import ACCURACY, LEVELS, observed

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from baselines.mapping import Mapping
-from baselines.numbers import by_id
+from baselines.methods.mapping import Mapping
+from baselines.methods.numbers import by_id
 from harness.early.curves import EarlyCurves
 from harness.errors import Declined
 from harness.measure import Floats

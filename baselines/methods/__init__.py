@@ -1,0 +1,1 @@
+"""What several baselines are made of; import the module you need."""
