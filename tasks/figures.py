@@ -29,7 +29,7 @@ ROW_IN: Final = 0.27
 FREE: Final = 0.005
 """Where what costs nothing stands on a logarithmic axis of costs."""
 SHOWN: Final = 1.5
-"""Skills below minus this have the colour of it."""
+"""Skills below minus this count as it where predictors are put in order."""
 _BLUE, _RED, _GREEN = OKABE_ITO[:3]
 
 
@@ -190,9 +190,9 @@ def cost_figure(scores: pl.DataFrame, tasks: list[str]) -> Figure:
 
 
 def _by_skill(rows: pl.DataFrame) -> list[str]:
-    """Return the predictors, the largest median skill first."""
+    """Return the predictors, the largest mean skill first; declining counts as 0."""
     middle = rows.group_by("predictor").agg(
-        pl.col("skill").clip(-SHOWN, 1).median().fill_null(-SHOWN)
+        pl.col("skill").clip(-SHOWN, 1).fill_null(0.0).mean()
     )
     return middle.sort(["skill", "predictor"], descending=[True, False])[
         "predictor"
@@ -207,7 +207,7 @@ def _weight(cell: dict[str, Any]) -> str:
 
 
 def _percent(skill: float) -> str:
-    return f"{100 * skill:.0f}" if skill > -10 else "<-999"
+    return f"{round(100 * skill):d}" if skill > -10 else "<-999"
 
 
 def _shown(rows: pl.DataFrame) -> tuple[float, str]:

@@ -111,7 +111,7 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         f"{scale * row['value']:.4g}",
         _interval(scale, row["low"], row["high"]),
         _percent(row["skill"]),
-        _interval(100, row["skill_low"], row["skill_high"], digits=0),
+        _interval(100, row["skill_low"], row["skill_high"], whole=True),
         _percent(row["share_of_attainable"]),
         _percent(row["incremental"]) + ("*" if adds else ""),
         "-" if row["p_holm"] is None else f"{row['p_holm']:.3f}",
@@ -133,14 +133,14 @@ def scale_of(unit: str) -> tuple[float, str]:
 
 
 def _interval(
-    scale: float, low: float | None, high: float | None, digits: int | None = None
+    scale: float, low: float | None, high: float | None, *, whole: bool = False
 ) -> str:
     if low is None or high is None:
         return "-"
-    if digits is not None:
-        return f"[{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
+    if whole:
+        return f"[{round(scale * low):d}, {round(scale * high):d}]"
     return f"[{scale * low:.4g}, {scale * high:.4g}]"
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{round(100 * share) + 0:d}"
+    return "-" if share is None else f"{round(100 * share):d}"

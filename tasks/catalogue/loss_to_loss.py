@@ -26,7 +26,7 @@ for name, target in TARGETS.items():
             ),
             split=Part("lowest"),
             metrics=("mae", "rmse", "r2", "spearman"),
-            reference="last_value",
+            reference="median",
             requires=("train_loss",),
         )
     )
