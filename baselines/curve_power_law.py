@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from baselines.methods.curve_law import CurveLaw, Forecast, ahead, left_out, mid_epoch
+from baselines.methods.curve_law import CurveLaw, Forecast, drawn_on
 from harness.fits.power_law import MIN_POINTS, fit_power_law
+from harness.measure import Estimates, Floats
 from tasks.observations import Observations
 from tasks.prediction import PREDICTORS
 
@@ -28,14 +29,12 @@ class CurvePowerLaw(CurveLaw):
 
     def forecast(self, observations: Observations) -> Forecast:
         """Fit each run alone."""
-        curves, reasons = [], {}
-        for block in observations.blocks:
-            first = left_out(block.num_epochs, self.skip, MIN_POINTS)
-            losses = block.epoch_means()[:, first:]
-            fit = fit_power_law(block.epoch_axis()[first:], losses)
-            times = mid_epoch(ahead(observations, block), block)
-            fall = np.multiply.outer(-fit["alpha"], np.log(times))
-            curves.append(np.exp(fit["log_c"][:, None] + fall))
-            for row in np.flatnonzero(~fit.ok).tolist():
-                reasons[block.run_ids[row]] = f"power_law: {fit.status[row]}"
-        return Forecast(curves, reasons)
+        return drawn_on(
+            observations, fit_power_law, _law, skip=self.skip, points=MIN_POINTS
+        )
+
+
+def _law(fit: Estimates, times: Floats) -> Floats:
+    """Return c t^-alpha, `[N, E]`."""
+    fall = np.multiply.outer(-fit["alpha"], np.log(times))
+    return np.asarray(np.exp(fit["log_c"][:, None] + fall))

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from baselines.methods.curve_law import CurveLaw, Forecast, ahead, left_out, mid_epoch
+from baselines.methods.curve_law import CurveLaw, Forecast, drawn_on
 from harness.fits.shifted_power import MIN_POINTS, fit_shifted_power
+from harness.measure import Estimates, Floats
 from tasks.observations import Observations
 from tasks.prediction import PREDICTORS
 
@@ -30,14 +31,12 @@ class ShiftedPowerLaw(CurveLaw):
 
     def forecast(self, observations: Observations) -> Forecast:
         """Fit each run alone."""
-        curves, reasons = [], {}
-        for block in observations.blocks:
-            first = left_out(block.num_epochs, self.skip, MIN_POINTS)
-            losses = block.epoch_means()[:, first:]
-            fit = fit_shifted_power(block.epoch_axis()[first:], losses)
-            times = mid_epoch(ahead(observations, block), block)
-            fall = np.exp(np.multiply.outer(-fit["alpha"], np.log(times)))
-            curves.append(fit["E"][:, None] + fit["A"][:, None] * fall)
-            for row in np.flatnonzero(~fit.ok).tolist():
-                reasons[block.run_ids[row]] = f"shifted_power: {fit.status[row]}"
-        return Forecast(curves, reasons)
+        return drawn_on(
+            observations, fit_shifted_power, _law, skip=self.skip, points=MIN_POINTS
+        )
+
+
+def _law(fit: Estimates, times: Floats) -> Floats:
+    """Return E + A t^-alpha, `[N, E]`."""
+    fall = np.exp(np.multiply.outer(-fit["alpha"], np.log(times)))
+    return np.asarray(fit["E"][:, None] + fit["A"][:, None] * fall)

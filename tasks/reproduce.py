@@ -33,8 +33,8 @@ from tasks.prediction import PREDICTORS
 from tasks.question import ask
 from tasks.report import score_markdown
 from tasks.sealed import Entry, judge, sealed
-from tasks.showdown import showdown
-from tasks.showdown_view import showdown_figure, showdown_text
+from tasks.showdown.table import showdown
+from tasks.showdown.view import showdown_figure, showdown_text
 
 SHOWDOWN: Final = "noise-showdown"
 """Name under which the analysis is run among the tasks."""

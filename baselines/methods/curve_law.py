@@ -7,7 +7,7 @@ forecast of the last epoch is mapped to it as the training runs teach.
 import abc
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from baselines.methods.mapping import Mapping
 from baselines.methods.numbers import by_id
 from harness.early.curves import EarlyCurves
 from harness.errors import Declined
-from harness.measure import Floats
+from harness.measure import Estimates, Floats
 from tasks.observations import Observations
 from tasks.prediction import Prediction, Targets
 
@@ -76,6 +76,35 @@ class CurveLaw(abc.ABC):
         curves, reasons = _positive(seen, self.forecast(seen))
         values = by_id(seen, [curve[:, -1] for curve in curves])
         return np.log(values), reasons
+
+
+def drawn_on(
+    seen: Observations,
+    fit: Callable[[Floats, Floats], Estimates],
+    law: Callable[[Estimates, Floats], Floats],
+    *,
+    skip: float,
+    points: int,
+) -> Forecast:
+    """Return a law of time that is fitted to each run alone and drawn on.
+
+    A run whose fit is not ok has its status as the reason.
+
+    Args:
+        seen: Observations.
+        fit: From times `[T]`, in epochs, and mean losses `[N, T]` of whole epochs.
+        law: From a fit and times `[E]` to losses `[N, E]`.
+        skip: Share of the window's epochs, the first, that is left out.
+        points: Epochs that stay if they can, see `left_out`.
+    """
+    curves, reasons = [], {}
+    for block in seen.blocks:
+        first = left_out(block.num_epochs, skip, points)
+        found = fit(block.epoch_axis()[first:], block.epoch_means()[:, first:])
+        curves.append(law(found, mid_epoch(ahead(seen, block), block)))
+        for row in np.flatnonzero(~found.ok).tolist():
+            reasons[block.run_ids[row]] = f"{found.estimator}: {found.status[row]}"
+    return Forecast(curves, reasons)
 
 
 def ahead(seen: Observations, block: EarlyCurves) -> npt.NDArray[np.int64]:

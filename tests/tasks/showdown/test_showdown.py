@@ -18,10 +18,10 @@ from harness.publish import build
 from harness.record import Curve, RunRecord
 from harness.schema import Signal
 from harness.seeds import stream
-from tasks.showdown import COLUMNS, showdown
-from tasks.showdown_signals import mean, showdown_signals, signal_costs
-from tasks.showdown_statistics import STATISTICS, Rows, alike, correlations
-from tasks.showdown_view import showdown_figure, showdown_text
+from tasks.showdown.correlations import STATISTICS, Rows, alike, correlations
+from tasks.showdown.signals import mean, showdown_signals, signal_costs
+from tasks.showdown.table import COLUMNS, showdown
+from tasks.showdown.view import showdown_figure, showdown_text
 from tasks.statistics.multiplicity import holm
 from tests.harness.conftest import EPOCHS, STEPS_PER_EPOCH, record
 

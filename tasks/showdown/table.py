@@ -2,7 +2,7 @@
 
 An analysis without submissions: a table of rank correlations, plain and with the
 settings held fixed, with intervals, p-values, negative controls and costs.
-`tasks.showdown_view` shows it.
+`tasks.showdown.view` shows it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ import polars as pl
 
 from harness.corpus import Corpus
 from harness.measure import OK, TOO_SHORT
-from tasks.showdown_signals import showdown_signals, signal_costs
-from tasks.showdown_statistics import NEGATIVE, STATISTICS, alike, correlations
+from tasks.showdown.correlations import NEGATIVE, STATISTICS, alike, correlations
+from tasks.showdown.signals import showdown_signals, signal_costs
 from tasks.statistics.multiplicity import holm
 from tasks.targets import TARGETS
 
@@ -63,7 +63,7 @@ def showdown(
 
     A row a (target, signal), of the runs that have both:
 
-    signal, target, until: a name of `tasks.showdown_signals`, a column of the table
+    signal, target, until: a name of `tasks.showdown.signals`, a column of the table
         `runs`, the window.
     primary: whether `spearman` of this row belongs to the hypothesis named beforehand.
     status: "ok"; "too_short": fewer families than two for each column of controls,

@@ -8,7 +8,7 @@ import polars as pl
 from harness.columns import aligned, percent
 from harness.errors import DataError
 from harness.measure import OK
-from tasks.showdown_statistics import NEGATIVE, STATISTICS
+from tasks.showdown.correlations import NEGATIVE, STATISTICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def showdown_text(table: pl.DataFrame, limit: int = 20) -> str:
     """Return the strongest signals of each target, with controls and what is missing.
 
     Args:
-        table: What `tasks.showdown.showdown` returned.
+        table: What `tasks.showdown.table.showdown` returned.
         limit: Signals to show for each target, by the size of `partial`.
     """
     parts = [
@@ -121,7 +121,7 @@ def showdown_figure(table: pl.DataFrame) -> "Figure":
     the window as a share of a run's training.
 
     Args:
-        table: What `tasks.showdown.showdown` returned.
+        table: What `tasks.showdown.table.showdown` returned.
 
     Raises:
         DataError: No signal has a correlation.

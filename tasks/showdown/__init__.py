@@ -1,0 +1,1 @@
+"""The noise showdown: which early signal goes with the end of a run, at what price."""
