@@ -36,6 +36,7 @@ from tasks.statistics.bootstrap import cluster_bootstrap
 ROUNDS = 3
 RESAMPLES = 1000
 REPLICATES = 3
+FOLDS = 5
 PREDICTORS = 17
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 TASK = Task(
@@ -135,7 +136,13 @@ def synthetic(num_runs: int) -> tuple[Answers, dict[str, pl.DataFrame], np.ndarr
         values=truth,
         curves=(),
         context={},
-        runs=pl.DataFrame({"num_steps": np.full(num_runs, 100), "batch_size": 32}),
+        runs=pl.DataFrame(
+            {
+                "num_steps": np.full(num_runs, 100),
+                "batch_size": 32,
+                "fold": families % FOLDS,
+            }
+        ),
         replicated=pl.DataFrame({"family_id": families.astype(str), "value": truth}),
     )
     tables = {}

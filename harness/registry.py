@@ -52,8 +52,7 @@ class Registry(Generic[T]):
             KeyError: Nothing has this name; the message lists what exists.
         """
         if ":" in name:
-            module, _, attribute = name.partition(":")
-            thing: T = getattr(importlib.import_module(module), attribute)
+            thing: T = _imported(self.kind, name)
             return thing
         self._load()
         if name not in self._things:
@@ -74,6 +73,30 @@ class Registry(Generic[T]):
         for found in pkgutil.iter_modules(getattr(home, "__path__", [])):
             importlib.import_module(f"{self.home}.{found.name}")
         self._loaded = True
+
+
+def _imported(kind: str, name: str) -> Any:
+    """Return the object at `module:attribute`.
+
+    Raises:
+        KeyError: There is no such module or attribute. What goes wrong while a module
+            that is there is imported is raised as it is.
+    """
+    path, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{path}.".startswith(f"{error.name}."):
+            raise
+        raise KeyError(
+            f"{kind} {name!r}: there is no module {error.name!r} in this folder or "
+            "among the installed ones"
+        ) from None
+    if not hasattr(module, attribute):
+        close = difflib.get_close_matches(attribute, dir(module), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise KeyError(f"{kind} {name!r}: {path} has no {attribute!r}{hint}")
+    return getattr(module, attribute)
 
 
 def settable(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.console import EXIT_FAILED, Json, answer, fail, usage
+from harness.console import EXIT_FAILED, EXIT_USAGE, Json, answer, fail, usage
 
 TASKS_EPILOG = "Example: harness tasks --corpus corpora/t4-digits"
 PREDICT_EPILOG = (
@@ -80,6 +80,8 @@ def predict(
         )
         done = commands.predict(request, say=_say)
     answer(done, commands.predict_text(done), as_json)
+    if done["failed"]:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def score(
@@ -99,7 +101,7 @@ def score(
     from tasks.report import score_text
 
     if out is not None and out.suffix not in (".parquet", ".csv"):
-        fail(f"--out is {out}, expected a file ending in .parquet or .csv", 2)
+        fail(f"--out is {out}, expected a file ending in .parquet or .csv", EXIT_USAGE)
     with usage():
         rows = commands.score(submission, corpus, tasks=task, resamples=resamples)
     answer(rows.to_dicts(), score_text(rows), as_json)

@@ -10,11 +10,11 @@ import polars as pl
 
 from harness import __version__
 from harness.corpus import Corpus
-from harness.errors import CorpusError, DataError
+from harness.errors import CorpusError, DataError, PredictorError
 from harness.folders import cache_folder
 from harness.spec import Part
 from harness.storage import replacing
-from tasks.answering import answer
+from tasks.answering import Answered, answer
 from tasks.availability import unavailable
 from tasks.base import TASKS, Task
 from tasks.prediction import Charge, make_predictor
@@ -74,13 +74,14 @@ def predict(
 ) -> dict[str, Any]:
     """Answer tasks, one after the other, into a submission folder.
 
-    A task's answers are in place as soon as they are made; what was made before a
-    crash stays.
+    A task's answers are in place as soon as they are made. Where all tasks are asked,
+    one at which the predictor crashes is told, and the others go on.
 
     Raises:
         KeyError: No predictor or task is called so.
         DataError: A task that was named cannot be asked of the corpus.
-        PredictorError: The predictor crashed or answered in another form.
+        PredictorError: The predictor crashed, or answered in another form, at a task
+            that was named.
     """
     corpus = Corpus.open(request.corpus)
     submission = _begun(request, corpus)
@@ -88,6 +89,7 @@ def predict(
         "submission": str(request.out),
         "tasks": {},
         "not_asked": {},
+        "failed": {},
     }
     for task in _tasks(request.tasks):
         why = unavailable(task, corpus)
@@ -97,15 +99,16 @@ def predict(
             done["not_asked"][task.name] = why
             continue
         question, _ = ask(corpus, task)
-        answered = answer(question, request.part)
+        try:
+            answered = answer(question, request.part)
+        except PredictorError as error:
+            if request.tasks is not None:
+                raise
+            done["failed"][task.name] = str(error).splitlines()[0]
+            say(done["failed"][task.name])
+            continue
         submission = write_answers(request.out, submission, question, answered)
-        gone = answered.table.filter(pl.col("prediction").is_null())
-        done["tasks"][task.name] = {
-            "examples": answered.table["id"].n_unique(),
-            "declined": gone["id"].n_unique(),
-            "reason": gone["reason"].mode().sort().first() if len(gone) else None,
-            "seconds": round(answered.fit_s + answered.predict_s, 3),
-        }
+        done["tasks"][task.name] = _summary(answered)
         say(f"{task.name}: {_counted(done['tasks'][task.name])}")
     return done
 
@@ -114,7 +117,13 @@ def predict_text(done: dict[str, Any]) -> str:
     """Return what was answered, and what was not asked, as text."""
     lines = [f"{name}: {_counted(found)}" for name, found in done["tasks"].items()]
     lines += [f"{name}: not asked: {why}" for name, why in done["not_asked"].items()]
+    lines += [f"{name}: failed: {why}" for name, why in done["failed"].items()]
     lines.append(f"{len(done['tasks'])} tasks answered in {done['submission']}")
+    if done["failed"]:
+        lines.append(
+            f"{len(done['failed'])} tasks failed: decline what cannot be answered "
+            "(harness.errors.Declined), or name tasks with --task for the traceback"
+        )
     return "\n".join(lines)
 
 
@@ -234,6 +243,16 @@ def _same_version(submission: Submission, name: str) -> Task:
             f"version {task.version}: their scores cannot be compared; predict again"
         )
     return task
+
+
+def _summary(answered: Answered) -> dict[str, Any]:
+    gone = answered.table.filter(pl.col("prediction").is_null())
+    return {
+        "examples": answered.table["id"].n_unique(),
+        "declined": gone["id"].n_unique(),
+        "reason": gone["reason"].mode().sort().first() if len(gone) else None,
+        "seconds": round(answered.fit_s + answered.predict_s, 3),
+    }
 
 
 def _counted(found: dict[str, Any]) -> str:

@@ -46,3 +46,17 @@ def test_an_import_error_of_a_sibling_is_not_swallowed():
     registry: Registry = Registry("thing", "harness.no_such_module")
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         registry.names()
+
+
+def test_a_module_or_attribute_that_is_not_there_is_told(tmp_path, monkeypatch):
+    registry = Registry("thing", "harness.grids")
+    with pytest.raises(KeyError, match="there is no module 'nowhere' in this folder"):
+        registry.get("nowhere:Thing")
+    with pytest.raises(KeyError, match=r"there is no module 'json\.nowhere'"):
+        registry.get("json.nowhere:Thing")
+    with pytest.raises(KeyError, match=r"json has no 'dump2'; did you mean 'dumps?'"):
+        registry.get("json:dump2")
+    (tmp_path / "needy_module.py").write_text("import not_installed_anywhere")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+        registry.get("needy_module:Thing")

@@ -106,3 +106,14 @@ class Flat:
                 for block in observations.blocks
             )
         )
+
+
+class Picky(Answering):
+    """Crashes at windows of 20 %, declines curves."""
+
+    def fit(self, observations, targets):
+        if observations.asked.kind == "curve":
+            raise Declined("no curve")
+        if observations.asked.until == 0.2:
+            raise ZeroDivisionError("one over nothing")
+        return self

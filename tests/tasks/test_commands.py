@@ -160,6 +160,21 @@ def test_a_task_that_cannot_be_asked_is_an_error_if_named_else_told(corpus, tmp_
     assert "plateau/w30" in json.loads(done.stdout)["not_asked"]
 
 
+def test_a_crash_at_one_task_is_told_and_the_others_are_answered(corpus, tmp_path):
+    where = ("--corpus", corpus.folder, "--out", tmp_path / "mine")
+    picky = ("--predictor", "tests.tasks.asking:Picky")
+    done = json.loads(run("predict", *where, *picky, "--json", code=1).stdout)
+    assert "rank/pairs/w20" in done["failed"]
+    assert (
+        "Picky failed at rank/pairs/w20, fold 1 of 5"
+        in (done["failed"]["rank/pairs/w20"])
+    )
+    assert "diverge/w04" not in done["failed"]
+    assert set(read_submission(tmp_path / "mine").tasks) == set(done["tasks"])
+    with pytest.raises(RuncastError, match="Traceback"):
+        run("predict", *where, *picky, "--task", "rank/pairs/w20")
+
+
 def test_arguments_are_numbers_words_and_lists():
     part = predictor_part("p", ["k=5", "rate=0.5", "kind=word", "levels=[1, 2]"])
     assert part.params == {"k": 5, "rate": 0.5, "kind": "word", "levels": (1, 2)}
