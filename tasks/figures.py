@@ -123,6 +123,19 @@ def task_figure(scores: pl.DataFrame, task: str) -> Figure:
     lines = [scale * x for x in lines if x is not None]
     axes.set_xlim(*_reach(value, np.concatenate([low, high, value, lines])))
     _right_text(axes, known)
+    limit = axes.get_xlim()[1]
+    for x, row in zip(value, y, strict=True):
+        if x > limit:
+            axes.annotate(
+                f"{x:.3g} \u2192",
+                (limit, row),
+                xytext=(-4, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=8.5,
+                color=DARK,
+            )
     if axes.get_legend_handles_labels()[1]:
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure

@@ -3,6 +3,7 @@
 predictions/<task>.parquet   predictor, id, prediction, q0.05 ..., reason
 scores.parquet               a row a task, predictor and metric
 scores.md                    the main ones, to be read
+pairs.parquet                a row a task and pair of predictors: how they differ
 showdown.csv                 signals against the end of the run (task 8)
 reproduce.json               what could not be asked and why; canaries; versions
 figures/*.png
@@ -29,6 +30,7 @@ from tasks.availability import unavailable
 from tasks.base import TASKS
 from tasks.canary import FIRES, canary
 from tasks.figures import cost_figure, skill_figure, task_figure
+from tasks.pairwise import pairwise
 from tasks.prediction import PREDICTORS
 from tasks.question import ask
 from tasks.report import score_markdown
@@ -70,6 +72,8 @@ class TaskResult:
     """Why it cannot be asked of the corpus."""
     scores: pl.DataFrame | None = None
     """Rows of `tasks.evaluate`; of the showdown, its table."""
+    pairs: pl.DataFrame | None = None
+    """Rows of `tasks.pairwise`."""
     predictions: pl.DataFrame | None = None
     """All predictors' answers."""
     canary_p: float | None = None
@@ -196,7 +200,9 @@ def run_task(
         predictor: Entry(table=found.table, charge=found.charge)
         for predictor, found in answered.items()
     }
-    rows = judge(truth, entries, resamples=request.resamples, seed=request.seed)
+    draws = {"resamples": request.resamples, "seed": request.seed}
+    rows = judge(truth, entries, **draws)
+    pairs = pairwise(truth, entries, **draws)
     tables = [
         found.table.insert_column(0, pl.lit(predictor).alias("predictor"))
         for predictor, found in answered.items()
@@ -204,6 +210,7 @@ def run_task(
     return TaskResult(
         task=name,
         scores=rows,
+        pairs=pairs,
         predictions=pl.concat(tables, how="diagonal"),
         canary_p=canary(question, answers, seed=request.seed).p,
         failed=tuple(failed),
@@ -271,6 +278,10 @@ def _write_all(out: Path, done: Reproduction) -> Iterator[str]:
         yield "scores.parquet"
         write_text(out / "scores.md", score_markdown(done.scores))
         yield "scores.md"
+        pairs = pl.concat([r.pairs for r in done.results if r.pairs is not None])
+        with replacing(out / "pairs.parquet") as temporary:
+            write_parquet(temporary, pairs.to_arrow())
+        yield "pairs.parquet"
     pictures = _pictures(done)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for name, draw in pictures.items():

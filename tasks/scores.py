@@ -55,6 +55,8 @@ class Scores:
     """What seeds leave attainable, see `tasks.statistics.attainable`."""
     p: Floats
     """`[P]`, of no difference from the reference; NaN: none can be told."""
+    said: Floats
+    """`[P, n]` and further axes, what was scored."""
 
 
 def scores(
@@ -75,7 +77,7 @@ def scores(
         seed: Names the draws.
     """
     names = sorted(given, key=lambda name: (name != task.reference, name))
-    truth = _truth(task, answers)
+    truth = true_values(task, answers)
     keywords = _keywords(task, answers)
     parts: list[tuple[Metric, list[str], Floats, Callable[[Floats], Floats]]] = []
     for one in map(metric, task.metrics):
@@ -110,7 +112,8 @@ def scores(
     return result
 
 
-def _truth(task: Task, answers: Answers) -> Floats:
+def true_values(task: Task, answers: Answers) -> Floats:
+    """Return the truth, `[n]`, or `[n, E]` of curves, with 1 behind short ones."""
     if task.kind != "curve":
         return answers.values
     truth = np.ones(counted(answers).shape)
@@ -270,7 +273,8 @@ def _scored(
         skill=skill,
         optimum=optimum,
         ceiling=_ceiling(task, answers, one),
-        p=_p_values(one, answers, truth, said[rows], score),
+        p=p_values(one, answers, truth, said[rows], score),
+        said=said[rows],
     )
 
 
@@ -281,10 +285,15 @@ def _ceiling(task: Task, answers: Answers, one: Metric) -> float | None:
     return attainable(one.name, values.to_numpy(), families.to_numpy())
 
 
-def _p_values(
-    one: Metric, answers: Answers, truth: Floats, said: Floats, score: Bootstrap
+def p_values(
+    one: Metric,
+    answers: Answers,
+    truth: Floats,
+    said: Floats,
+    score: Bootstrap,
+    against: int = 0,
 ) -> Floats:
-    """Return two-sided p-values `[P]` of no difference from the first.
+    """Return two-sided p-values `[P]` of no difference from the row `against`.
 
     Where the metric averages an error a run, Student's paired t over the families'
     mean errors; else the difference over its deviation in the resamples, against
@@ -297,9 +306,9 @@ def _p_values(
     if errors is not None:
         sums = np.array([np.bincount(index, row) for row in errors])
         means = sums / np.bincount(index)
-        return paired_p(means, means[0])
-    difference = score.value - score.value[0]
-    spread = (score.samples - score.samples[0]).std(axis=1, ddof=1)
+        return paired_p(means, means[against])
+    difference = score.value - score.value[against]
+    spread = (score.samples - score.samples[against]).std(axis=1, ddof=1)
     return np.asarray(2 * stdtr(num_families - 1, -np.abs(ratio(difference, spread))))
 
 
