@@ -84,7 +84,7 @@ def failed_to_learn(
         raise DataError(
             f"no run of {corpus.name} diverged or ended with {name} below {below}, or "
             "every run did: there is nothing to tell apart; a grid with larger "
-            "learning rates (t8) has both"
+            "learning rates (edge) has both"
         )
     return found
 

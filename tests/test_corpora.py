@@ -1,5 +1,6 @@
 """The reference corpora are whole and small, and their scores are those of the code."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,22 @@ import pytest
 
 from harness.corpus import Corpus
 from harness.verify import verify
+from tasks.canary import FIRES
 from tasks.reproduce import Request, reproduce
 
 CORPORA = Path(__file__).resolve().parents[1] / "corpora"
 NAMES = sorted(path.parent.name for path in CORPORA.glob("*/corpus.json"))
 EXPECTED = {"t4-digits": 432, "t1-digits": 108, "t8-digits": 72, "edge-digits": 288}
 MOST_BYTES = 25e6
+CONTROLS = {
+    "median",
+    "zero",
+    "last_value",
+    "random_order",
+    "size_only",
+    "hyper_ridge",
+    "hyper_boosting",
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,6 +55,20 @@ def test_scores_are_of_this_corpus_and_its_predictions(name):
         table = pl.read_parquet(folder / "predictions" / f"{task}.parquet")
         told = set(scores.filter(pl.col("task") == task)["predictor"])
         assert told == set(table["predictor"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_has_three_baselines_and_two_controls_and_no_leak(name):
+    folder = CORPORA / "scores" / name
+    scores = pl.read_parquet(folder / "scores.parquet")
+    scored = scores.filter(pl.col("primary") & (pl.col("status") == "ok"))
+    for task in scores["task"].unique():
+        told = set(scored.filter(pl.col("task") == task)["predictor"])
+        assert len(told & CONTROLS) >= 2, task
+        assert len(told - CONTROLS) >= 3, task
+    found = json.loads((folder / "reproduce.json").read_text(encoding="utf-8"))
+    assert set(found["canary_p"]) == set(scores["task"])
+    assert all(p > FIRES for p in found["canary_p"].values())
 
 
 @pytest.mark.slow
