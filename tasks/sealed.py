@@ -5,7 +5,9 @@ submission is a pure function of its bytes and this.
 """
 
 import dataclasses
+import functools
 import hashlib
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ from tasks.question import Answers, Question, ask
 CARD: Final = "sealed.json"
 FORMAT: Final = 1
 """Raised when the files change their meaning."""
+CODE: Final = ("tasks", "baselines", "harness.early", "harness.fits")
+"""Packages whose code decides what is sealed."""
 CONTROLS: Final = "controls"
 """Column of the table `scored` that holds what a prediction must add to."""
 
@@ -139,9 +143,10 @@ def judge(
 def folder_of(root: Path, corpus_sha256: str, task: Task) -> Path:
     """Return where a sealed task lies below `root`: one place a corpus and definition.
 
-    A task that is defined otherwise lies elsewhere, even under the same version.
+    A task that is defined otherwise, or other code that works the truth out, lies
+    elsewhere, even under the same version.
     """
-    text = f"{FORMAT}/{__version__}/{corpus_sha256}/{_definition(task)}"
+    text = f"{FORMAT}/{_code()}/{corpus_sha256}/{_definition(task)}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return root.joinpath(*task.name.split("/")) / digest
 
@@ -213,6 +218,19 @@ def _read(folder: Path, name: str) -> pl.DataFrame:
     table = pl.from_arrow(read_parquet(folder / f"{name}.parquet"))
     assert isinstance(table, pl.DataFrame)
     return table
+
+
+@functools.cache
+def _code() -> str:
+    """Return the digest of the modules that truth and references come from."""
+    sha = hashlib.sha256(__version__.encode())
+    for package in CODE:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        for place in spec.submodule_search_locations or ():
+            for path in sorted(Path(place).rglob("*.py")):
+                sha.update(path.read_bytes())
+    return sha.hexdigest()
 
 
 def _definition(task: Task) -> str:
