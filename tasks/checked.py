@@ -141,7 +141,7 @@ def _columns(table: pl.DataFrame, order: Ints) -> Columns:
     for name, column in zip(table.columns, table.get_columns(), strict=True):
         null = np.zeros(len(column), dtype=bool)
         if column.null_count():
-            null = column.to_arrow().is_null().to_numpy(zero_copy_only=False)
+            null = column.is_null().to_numpy()
         if name in TEXT:
             values = np.array(column.to_list(), dtype=object)
         else:

@@ -36,6 +36,8 @@ FORMAT: Final = 1
 """Raised when the files change their meaning."""
 CODE: Final = ("tasks", "baselines", "harness.early", "harness.fits")
 """Packages whose code decides what is sealed."""
+LEFT_OUT: Final = ("config_json", "cost.", "environment.", "error", "final.", "ood.")
+"""Columns of runs that no score needs."""
 CONTROLS: Final = "controls"
 """Column of the table `scored` that holds what a prediction must add to."""
 
@@ -159,8 +161,9 @@ def save(found: Sealed, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     column = pl.Series(CONTROLS, found.controls.tolist(), pl.List(pl.Float64))
+    runs = found.answers.runs.with_columns(column)
     tables = {
-        "scored": found.answers.runs.with_columns(column),
+        "scored": runs.select([c for c in runs.columns if not c.startswith(LEFT_OUT)]),
         "replicated": found.answers.replicated,
         "reference": found.reference,
         "signals": found.signals,
