@@ -221,7 +221,6 @@ def _wait_for(condition) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow  # the whole grid with killed workers is another slow test
 def test_two_drivers_share_a_folder_and_both_succeed(whole, environment, tmp_path):
     arguments = ["generate", *GRID, *TINY, "--out", str(tmp_path), "--jobs", "1"]
     drivers = [start(environment, *arguments) for _ in range(2)]

@@ -124,13 +124,14 @@ def test_unknown_choices_are_listed(name: str, option: str) -> None:
         build(name, **{option: "nothing"})
 
 
+SKIPPING = [n for n in NAMES if "skip" in settable(MODELS.get(n))]
+PLAIN = [(name, {}) for name in NAMES if name not in SKIPPING]
+EITHER = [(name, {"skip": skip}) for name in SKIPPING for skip in (True, False)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("skip", [True, False])
-@pytest.mark.parametrize("name", NAMES)
-def test_networks_without_norm_train(name: str, skip: bool) -> None:
-    if not skip and "skip" not in settable(MODELS.get(name)):
-        pytest.skip("no such option")
-    options = {"skip": skip} if "skip" in settable(MODELS.get(name)) else {}
+@pytest.mark.parametrize(("name", "options"), PLAIN + EITHER)
+def test_networks_without_norm_train(name: str, options: dict[str, bool]) -> None:
     model = build(name, (1, 8, 8), norm="none", **options)
     x = inputs(name, (1, 8, 8), 16)
     labels = torch.arange(x[..., 0, 0, 0].numel()) % 10
