@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.corpus import Corpus
 from harness.publish import build
+from tasks.question import Answers
 from tests.harness.conftest import record
+from tests.tasks.by_hand import truths
+from tests.tasks.full_corpus import build_full
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +30,17 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
         )
     build(folder, name="tasks-corpus", grids={})
     return Corpus.open(folder)
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A corpus of which every task can be asked."""
+    return build_full(tmp_path_factory.mktemp("everything") / "corpus")
+
+
+@pytest.fixture(scope="session")
+def some() -> Answers:
+    """The truth about thirty families of three."""
+    random = np.random.default_rng(0)
+    mean = np.repeat(random.normal(size=30), 3)
+    return truths(mean + 0.3 * random.normal(size=90), np.repeat(np.arange(30), 3))

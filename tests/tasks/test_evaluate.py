@@ -8,64 +8,21 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from harness import __version__
-from harness.corpus import Corpus
 from harness.spec import Part
-from tasks.answering import answer, quantile_name
+from tasks.answering import answer
 from tasks.availability import unavailable
 from tasks.base import TASKS
 from tasks.checked import digest
-from tasks.controls import controls
 from tasks.cost import Cost
 from tasks.evaluate import COLUMNS, evaluate
 from tasks.metrics.table import metric
-from tasks.question import Answers, ask
+from tasks.question import ask
 from tasks.statistics.bootstrap import family_draws
 from tasks.statistics.incremental import incremental_skill
 from tests.tasks.asking import task
-from tests.tasks.full_corpus import build_full
+from tests.tasks.by_hand import IDENTITY, only, said, truth_as_answer, truths
 
-IDENTITY = {"corpus": "some", "corpus_sha256": "0" * 64}
 RNG = np.random.default_rng(0)
-LEVELS = task().levels
-
-
-def truths(values, families, fold=0, **context) -> Answers:
-    n = len(values)
-    ids = tuple(f"e-{i:03}" for i in range(n))
-    runs = {"num_steps": [100] * n, "steps_per_epoch": [20] * n, "batch_size": [8] * n}
-    return Answers(
-        ids=ids,
-        run_ids=ids,
-        families=tuple(families),
-        values=np.array(values, float),
-        curves=(),
-        context=context,
-        runs=pl.DataFrame(runs).with_columns(fold=pl.Series(np.broadcast_to(fold, n))),
-        replicated=pl.DataFrame({"family_id": list(families), "value": list(values)}),
-    )
-
-
-def said(answers, mean, quantiles=None, reasons=None, levels=LEVELS):
-    """Return a table of predictions; NaN declines."""
-    table = {"id": answers.ids, "prediction": np.broadcast_to(mean, len(answers.ids))}
-    for at, level in enumerate(levels if quantiles is not None else ()):
-        table[quantile_name(level)] = np.asarray(quantiles)[:, at]
-    reasons = reasons or [None] * len(answers.ids)
-    return pl.DataFrame(table).with_columns(
-        pl.col(pl.Float64).fill_nan(None), reason=pl.Series(reasons, dtype=pl.String)
-    )
-
-
-def only(rows, predictor, name):
-    (row,) = rows.filter(predictor=predictor, metric=name).to_dicts()
-    return row
-
-
-@pytest.fixture(scope="module")
-def some() -> Answers:
-    """Thirty families of three."""
-    mean = np.repeat(RNG.normal(size=30), 3)
-    return truths(mean + 0.3 * RNG.normal(size=90), np.repeat(np.arange(30), 3))
 
 
 def test_ranks_are_scored_within_each_fold():
@@ -87,7 +44,8 @@ def test_ranks_are_scored_within_each_fold():
     assert only(rows, "median", "pairwise_accuracy")["value"] == 0.5
 
 
-def test_three_runs_by_hand():
+def three_runs():
+    """Return the rows of three predictors about three runs, at two metrics."""
     answers = truths([1.0, 2.0, 4.0], ["a", "a", "b"])
     tables = {
         "median": said(answers, 2.0),  # misses 1, 0, 2: MAE 1
@@ -96,7 +54,7 @@ def test_three_runs_by_hand():
     }
     asked = task(metrics=("mae", "r2"), unit="points", version="7")
     costs = {"one": Cost(observed=0.2, passes=0.25, seconds=0.5, unknown=())}
-    rows = evaluate(
+    return evaluate(
         asked,
         answers,
         tables,
@@ -106,6 +64,10 @@ def test_three_runs_by_hand():
         seed=3,
         **IDENTITY,
     )
+
+
+def test_three_runs_by_hand():
+    rows = three_runs()
     assert rows.schema == COLUMNS
     assert len(rows) == 6
     one = only(rows, "one", "mae")
@@ -140,6 +102,10 @@ def test_three_runs_by_hand():
         **IDENTITY,
     }
     assert {name: one[name] for name in expected} == expected
+
+
+def test_who_declines_and_a_second_metric_by_hand():
+    rows = three_runs()
     silent = only(rows, "silent", "mae")
     assert (silent["value"], silent["declined"], silent["reason"]) == (1.0, 2, "dark")
     assert silent["skill"] == 0.0
@@ -371,89 +337,6 @@ def test_a_target_about_replicates_has_no_ceiling(some):
     assert (row["ceiling"], row["share_of_attainable"]) == (None, None)
 
 
-def test_every_problem_of_every_table_is_named(some):
-    good = said(some, 0.5, np.tile(np.arange(7.0), (90, 1)))
-    twice = pl.concat([good.slice(1), good.head(3).slice(1), good.tail(1)])
-    stranger = good.with_columns(id=pl.lit("e-?") + pl.col("id"))
-    tables = {
-        "median": good,
-        "a": twice,
-        "b": stranger,
-        "c": good.with_columns(prediction=pl.lit(np.inf)),
-        "d": good.with_columns(pl.col("q0.5") + 5),
-        "e": good.with_columns(prediction=pl.lit("much")),
-        "f": good.drop("q0.5"),
-        "g": good.drop("reason").with_columns(score=pl.lit(1.0)),
-        "h": good.with_columns(pl.lit(None, pl.Float64).alias("q0.1")),
-        "i": good.with_columns(prediction=pl.lit(None, pl.Float64)),
-        "j": good.with_columns(id=pl.lit(None, pl.String)),
-    }
-    with pytest.raises(ValueError, match=r"13 problem\(s\)") as caught:
-        evaluate(task(), some, tables, **IDENTITY)
-    text = str(caught.value)
-    for problem in (
-        "a: 1 row(s) (e-000) missing",
-        "a: 3 row(s) (e-001, e-002, e-089) there more than once",
-        "b: 90 row(s) (e-000, e-001, e-002, ...) missing",
-        "b: 90 row(s) (e-?e-000, e-?e-001, e-?e-002, ...) not asked for",
-        "c: 90 row(s) (e-000, e-001, e-002, ...) with not finite",
-        "d: 90 row(s) (e-000, e-001, e-002, ...) with quantiles that decrease",
-        "e: column prediction is String, expected numbers",
-        "f: quantiles of some levels only: q0.05, q0.1, q0.25, q0.75, q0.9, q0.95",
-        "g: no column reason",
-        "g: unknown column score",
-        "h: 90 row(s) (e-000, e-001, e-002, ...) with quantiles of some levels only",
-        "i: 90 row(s) (e-000, e-001, e-002, ...) with quantiles of a declined example",
-        "j: column id is null in 90 row(s)",
-    ):
-        assert problem in text
-    event = truths([0.0, 1.0, 1.0], ["a", "b", "c"])
-    with pytest.raises(ValueError, match=r"1 row\(s\) \(e-002\) with a probability"):
-        evaluate(
-            task("probability", metrics=("brier",)),
-            event,
-            {"median": said(event, [0.0, 1.0, 1.5])},
-            **IDENTITY,
-        )
-
-
-def test_problems_of_curves_name_their_epochs(full):
-    asked = task("curve", metrics=("curve_error",))
-    _, answers = ask(full, asked)
-    good = truth_as_answer(asked, answers)
-    first = pl.int_range(pl.len()) == 0
-    tables = {
-        "median": good,
-        "a": good.slice(1),
-        "b": pl.concat([good, good.head(1).with_columns(pl.col("epoch") + 90)]),
-        "c": good.with_columns(prediction=pl.when(~first).then("prediction")),
-        "d": good.with_columns(
-            prediction=pl.when(first).then(-1.0).otherwise("prediction")
-        ),
-    }
-    with pytest.raises(ValueError, match=r"4 problem\(s\)") as caught:
-        evaluate(asked, answers, tables, **IDENTITY)
-    name, epoch = good.row(0)[:2]
-    for problem in (
-        f"a: 1 row(s) ({name} epoch {epoch}) missing",
-        f"b: 1 row(s) ({name} epoch {epoch + 90}) not asked for",
-        f"c: 1 row(s) ({name}) with some epochs declined",
-        f"d: 1 row(s) ({name}) with a value that is not positive",
-    ):
-        assert problem in str(caught.value)
-    # Declined as a whole, a curve is scored as the reference's.
-    silent = good.with_columns(
-        prediction=pl.when(pl.col("id") != name).then("prediction")
-    )
-    doubled = good.with_columns(pl.col("prediction") * 2)
-    rows = evaluate(
-        asked, answers, {"median": doubled, "p": silent}, resamples=5, **IDENTITY
-    )
-    row = only(rows, "p", "curve_error")
-    assert (row["declined"], row["reason"]) == (1, "no finite number")
-    assert row["value"] == pytest.approx(np.log(2) / len(answers.ids))
-
-
 def test_the_reference_must_answer_everything(some):
     with pytest.raises(ValueError, match="not among the predictions of"):
         evaluate(task(), some, {"p": said(some, 0.0)}, **IDENTITY)
@@ -462,40 +345,14 @@ def test_the_reference_must_answer_everything(some):
         evaluate(task(), some, {"median": silent}, **IDENTITY)
 
 
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return build_full(tmp_path_factory.mktemp("evaluate") / "corpus")
-
-
-def truth_as_answer(asked, answers) -> pl.DataFrame:
-    if asked.kind != "curve":
-        # Who was censored had the event later than it was last looked for.
-        later = 1e-6 * ~np.asarray(answers.context.get("happened", True), dtype=bool)
-        values = answers.values + later
-        points = np.tile(values[:, None], len(asked.levels))
-        return said(answers, values, points, levels=asked.levels)
-    last = (answers.runs["num_steps"] // answers.runs["steps_per_epoch"]).to_list()
-    return pl.concat(
-        pl.DataFrame(
-            {
-                "id": [name] * len(curve),
-                "epoch": np.arange(end - len(curve) + 1, end + 1),
-                "prediction": curve,
-                "reason": pl.Series([None] * len(curve), dtype=pl.String),
-            }
-        )
-        for name, curve, end in zip(answers.ids, answers.curves, last, strict=True)
-    )
-
-
-def test_truth_reaches_every_optimum_and_the_constant_has_no_skill(full):
+def test_truth_reaches_every_optimum_and_the_constant_has_no_skill(everything):
     asked_of = 0
     for name in TASKS.names():
         one = TASKS.get(name)()
-        if unavailable(one, full):
+        if unavailable(one, everything):
             continue
         asked_of += 1
-        question, answers = ask(full, one)
+        question, answers = ask(everything, one)
         constant = answer(question, Part("median")).table
         tables = {one.reference: constant, "oracle": truth_as_answer(one, answers)}
         rows = evaluate(one, answers, tables, resamples=20, **IDENTITY)
@@ -510,46 +367,6 @@ def test_truth_reaches_every_optimum_and_the_constant_has_no_skill(full):
         assert set(of_reference["skill"].drop_nulls()) <= {0.0}, name
         assert of_reference["skill"][0] == 0.0, name
     assert asked_of > 15
-
-
-def test_controls_hold_settings_losses_and_folds(full):
-    question, answers = ask(full, task())
-    known = controls(question, answers)
-    assert known.shape[0] == len(answers.ids)
-    assert np.isfinite(known).all()
-    np.testing.assert_allclose(known.mean(axis=0), 0, atol=1e-12)
-    folds = [np.isin(answers.ids, tested) for _, tested in question.rounds]
-    sgd = (answers.runs["optimizer.name"] == "sgd").to_numpy()
-    last = {
-        name: float(value)
-        for block in question.everyone.blocks
-        for name, value in zip(block.run_ids, block.epoch_means()[:, -1], strict=True)
-    }
-    loss = np.array([last[name] for name in answers.ids])
-    loss = np.where(np.isfinite(loss), loss, np.nanmedian(loss))
-    for wanted in (*folds, sgd, loss):
-        standard = (wanted - np.mean(wanted)) / np.std(wanted)
-        assert np.abs(known - standard[:, None]).max(axis=0).min() < 1e-9
-    # The seed is no setting.
-    seeds = answers.runs["seed"].to_numpy().astype(float)
-    assert np.abs(np.corrcoef(known.T, seeds)[-1, :-1]).max() < 0.5
-
-
-def test_constants_by_fold_gain_nothing_beyond_the_controls():
-    """What a fold's predictor learned elsewhere tells the fold's own mean."""
-    gains = {True: [], False: []}
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        families = np.repeat(np.arange(24), 3)
-        y = np.repeat(rng.normal(size=24), 3) + 0.2 * rng.normal(size=72)
-        fold = families % 5
-        learned = np.array([np.median(y[fold != f]) for f in range(5)])[fold]
-        for told in gains:
-            indicators = np.eye(5)[fold] if told else np.zeros((72, 1))
-            found = incremental_skill(y, indicators, learned, families, resamples=2)
-            gains[told].append(float(found.skill.value))
-    assert np.mean(gains[False]) > 0.01
-    assert np.mean(gains[True]) < 0.005
 
 
 def test_rows_survive_parquet_and_json(tmp_path, some):

@@ -1,6 +1,5 @@
 """The information barrier: the hidden cannot be seen, and the shown is right."""
 
-import pickle
 import shutil
 
 import numpy as np
@@ -8,12 +7,13 @@ import polars as pl
 import pytest
 
 from harness.corpus import Corpus
-from harness.early.curves import EarlyCurves, early_curves
+from harness.early.curves import early_curves
 from harness.publish import build
 from harness.record import RunRecord
 from harness.spec import Part
 from tasks.base import Task, Visibility
-from tasks.observations import Observations, example_id, observe
+from tasks.observations import example_id, observe
+from tests.tasks.hiding import contents, scrambled
 
 
 def task(**visibility) -> Task:
@@ -33,52 +33,10 @@ def runs_of(corpus: Corpus) -> list[str]:
     return runs["run_id"].to_list()
 
 
-def recorded(block: EarlyCurves) -> list[tuple[object, ...]]:
-    return [
-        (n, c.unit, c.offsets.tobytes(), c.steps.tobytes(), c.values.tobytes())
-        for n, c in block.recorded.items()
-    ]
-
-
-def contents(seen: Observations) -> bytes:
-    """Return every byte a predictor could read."""
-    blocks = [
-        (b.run_ids, b.num_steps, b.loss.tobytes(), b.rate.tobytes(), recorded(b))
-        for b in seen.blocks
-    ]
-    planned = [None if p is None else p.tobytes() for p in seen.planned]
-    return pickle.dumps((seen.ids, seen.settings.to_dicts(), blocks, planned))
-
-
-def scrambled(corpus: Corpus, folder, share: float) -> Corpus:
-    """Return the corpus with everything after the window, and every end, replaced."""
-    numbers = np.random.default_rng(0)
+def rebuilt(corpus: Corpus, folder, change) -> Corpus:
+    """Return the corpus of the changed records."""
     for path in sorted((corpus.folder / "shards").glob("r-*.parquet")):
-        record = RunRecord.load(path)
-        curves = {}
-        for name, curve in record.curves.items():
-            hidden = curve.steps > share * record.num_steps
-            values = curve.values.copy()
-            if name != "lr":
-                values[hidden] = numbers.random(hidden.sum())
-            curves[name] = curve._replace(values=values)
-        final = {k: numbers.integers(1, 99) for k in record.final}
-        changed = RunRecord(
-            config=record.config,
-            status=record.status,
-            num_steps=record.num_steps,
-            steps_per_epoch=record.steps_per_epoch,
-            curves=curves,
-            final={k: int(v) for k, v in final.items()},
-            ood=tuple(
-                cell._replace(correct=int(numbers.integers(9))) for cell in record.ood
-            ),
-            costs={k: float(numbers.random()) for k in record.costs},
-            environment={"torch": "9.9"},
-            diverged_step=record.diverged_step,
-            error=record.error,
-        )
-        changed.save(folder / "shards")
+        change(RunRecord.load(path)).save(folder / "shards")
     build(folder, name=corpus.name, grids={})
     return Corpus.open(folder)
 
@@ -86,7 +44,7 @@ def scrambled(corpus: Corpus, folder, share: float) -> Corpus:
 @pytest.mark.parametrize("until", [0.04, 0.2, 0.37])
 @pytest.mark.parametrize("planned", [False, True])
 def test_scrambling_what_is_hidden_changes_no_byte(corpus, tmp_path, until, planned):
-    other = scrambled(corpus, tmp_path / "other", until)
+    other = rebuilt(corpus, tmp_path / "other", scrambled(until))
     one, _ = observe(corpus, task(until=until, planned_rate=planned), runs_of(corpus))
     two, _ = observe(other, task(until=until, planned_rate=planned), runs_of(other))
     assert contents(one) == contents(two)
