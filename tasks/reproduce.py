@@ -9,11 +9,15 @@ reproduce.json               what could not be asked and why; canaries; versions
 figures/*.png
 """
 
+import contextlib
 import functools
 import json
+import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +42,8 @@ from tasks.sealed import Entry, judge, sealed
 from tasks.showdown.table import showdown
 from tasks.showdown.view import showdown_figure, showdown_text
 
+THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+"""Environment variables by which libraries are told how many threads to use."""
 SHOWDOWN: Final = "noise-showdown"
 """Name under which the analysis is run among the tasks."""
 
@@ -138,8 +144,6 @@ def reproduce(
         CorpusError: The folder is no finished corpus.
         KeyError: No task or predictor is called so.
     """
-    from joblib import Parallel, delayed, parallel_config
-
     started = time.perf_counter()
     corpus = Corpus.open(request.corpus)
     names = _ordered(request)
@@ -147,17 +151,11 @@ def reproduce(
     for predictor in predictors:
         PREDICTORS.get(predictor)
     jobs = min(request.jobs or os.cpu_count() or 1, len(names))
-    work = [
-        delayed(run_task)(request.corpus, name, tuple(predictors), request)
-        for name in names
-    ]
     results = []
-    with parallel_config("loky", inner_max_num_threads=1):
-        pool = Parallel(jobs, return_as="generator_unordered", batch_size=1)
-        for result in pool(work):
-            results.append(result)
-            _write_task(request.out, result)
-            say(_progress(result, len(results), len(names), started))
+    for result in _results(request, names, tuple(predictors), jobs, say):
+        results.append(result)
+        _write_task(request.out, result)
+        say(_progress(result, len(results), len(names), started))
     results.sort(key=lambda result: result.task)
     scores = [r.scores for r in results if r.scores is not None and r.task != SHOWDOWN]
     done = Reproduction(
@@ -169,6 +167,59 @@ def reproduce(
     done.files.extend(_write_all(request.out, done))
     write_text(request.out / "reproduce.json", json.dumps(done.to_json(), indent=1))
     return done
+
+
+def _results(
+    request: Request,
+    names: Sequence[str],
+    predictors: tuple[str, ...],
+    jobs: int,
+    say: Callable[[str], None],
+) -> Iterator[TaskResult]:
+    """Yield what the tasks give as they are done.
+
+    An interruption lets the tasks that run come to their end and begins no other.
+    """
+    if jobs == 1:
+        for name in names:
+            yield run_task(request.corpus, name, predictors, request)
+        return
+    # no fork: polars and BLAS have threads
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context) as pool:
+        with _workers_start():
+            running = [
+                pool.submit(run_task, request.corpus, name, predictors, request)
+                for name in names
+            ]
+        try:
+            for future in as_completed(running):
+                yield future.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            say("stopping: running tasks come to their end; what is done is kept")
+            raise
+
+
+@contextlib.contextmanager
+def _workers_start() -> Iterator[None]:
+    """Let processes that start have one thread each, and not hear of interruptions.
+
+    They share the cores; and what ignores a signal when it starts another program hands
+    that on, so that Ctrl-C reaches this process alone.
+    """
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def run_task(
