@@ -28,7 +28,7 @@ from tasks.base import Task
 from tasks.controls import controls
 from tasks.cost import cost, measurements
 from tasks.evaluate import evaluate
-from tasks.prediction import Charge
+from tasks.prediction import Charge, make_predictor
 from tasks.question import Answers, Question, ask
 
 CARD: Final = "sealed.json"
@@ -117,7 +117,8 @@ def judge(
     Raises:
         ValueError: A table is not what was asked for.
     """
-    reference = Entry(table=found.reference, charge=Charge(signals=(), settings=False))
+    charge = Charge.of(make_predictor(Part(found.task.reference)))
+    reference = Entry(table=found.reference, charge=charge)
     everyone = {found.task.reference: reference} | dict(entries)
     return evaluate(
         found.task,

@@ -75,6 +75,7 @@ def test_predictions_are_scored_against_the_corpus(corpus, tmp_path):
     main = {row["predictor"]: row for row in rows if row["primary"]}
     assert set(main) == {"sotl_e", "median"}
     assert main["median"]["skill"] == 0
+    assert main["median"]["cost_passes"] == 0  # it reads no curve
     text = run("score", out, "--corpus", corpus.folder).stdout
     assert f"{TASK}@1, mae in pp: 17 runs, 6 families" in text
 
