@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ import pytest
 # Bits hold for a number of threads: one, as the workers have (before torch is loaded).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,37 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def command_line(
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Callable[..., tuple[int, str, str]]:
+    """Run `harness` with some arguments in this process; return code, stdout, stderr.
+
+    A process of its own would be idle for seconds, loading torch once more.
+    """
+    for name in os.environ:
+        if name.startswith(("RUNCAST", "HF_")):
+            monkeypatch.delenv(name)
+    cache = tmp_path_factory.getbasetemp() / "command-line-cache"
+    monkeypatch.setenv("RUNCAST_CACHE_DIR", str(cache))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the workers
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        from harness.cli import main
+
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        code = None
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        assert isinstance(code, int), "the command line ends with an exit code"
+        return code, *capfd.readouterr()
+
+    return run

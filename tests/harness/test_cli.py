@@ -1,4 +1,8 @@
-"""The command line, used as a user uses it: in processes of its own."""
+"""The command line, used as a user uses it.
+
+Where signals or several drivers are the point it has processes of its own; elsewhere
+`command_line` runs it here, with workers in processes of their own.
+"""
 
 import contextlib
 import json
@@ -101,18 +105,18 @@ def test_the_corpus_holds_every_run_with_finite_scores(whole):
     assert corpus.ood().group_by("run_id").len()["len"].n_unique() == 1
 
 
-def test_the_number_of_workers_does_not_show(whole, environment, tmp_path):
-    code, _, err = harness(
-        environment, "generate", *GRID, *TINY, "--out", str(tmp_path), "--jobs", "1"
+def test_the_number_of_workers_does_not_show(whole, command_line, tmp_path):
+    code, _, err = command_line(
+        "generate", *GRID, *TINY, "--out", str(tmp_path), "--jobs", "1"
     )
     assert code == 0, err
     assert_same(whole, tmp_path)
 
 
-def test_the_same_command_again_trains_nothing(whole, environment):
+def test_the_same_command_again_trains_nothing(whole, command_line):
     before = {p: p.stat().st_mtime_ns for p in whole.rglob("*.parquet")}
-    code, out, err = harness(
-        environment, "generate", *GRID, *TINY, "--out", str(whole), "--json"
+    code, out, err = command_line(
+        "generate", *GRID, *TINY, "--out", str(whole), "--json"
     )
     assert code == 0
     assert "12 finished before" in err
@@ -123,7 +127,7 @@ def test_the_same_command_again_trains_nothing(whole, environment):
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [3])
 def test_killed_at_any_moment_and_started_again_it_ends_the_same(
-    whole, environment, tmp_path, kills
+    whole, environment, command_line, tmp_path, kills
 ):
     for i in range(kills):
         process = start(
@@ -131,8 +135,8 @@ def test_killed_at_any_moment_and_started_again_it_ends_the_same(
         )
         time.sleep(4.0 + 1.5 * i)
         _kill_tree(process)
-    code, _, err = harness(
-        environment, "generate", *GRID, *TINY, "--out", str(tmp_path), "--jobs", "2"
+    code, _, err = command_line(
+        "generate", *GRID, *TINY, "--out", str(tmp_path), "--jobs", "2"
     )
     assert code == 0, err
     assert_same(whole, tmp_path)
@@ -197,18 +201,17 @@ def test_the_t4_grid_is_done_exactly_once_under_25_kills_and_two_drivers(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
 def test_an_interrupt_keeps_the_work_and_the_same_command_resumes(
-    environment, tmp_path, number
+    environment, command_line, tmp_path, number
 ):
     arguments = ["generate", *SLOW, *TINY, "--out", str(tmp_path), "--jobs", "1"]
     process = start(environment, *arguments)
     _wait_for(lambda: any((tmp_path / "leases").glob("c-*.lease")))
-    time.sleep(1.0)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
     assert "the same command again resumes" in out
     assert list((tmp_path / "checkpoints").glob("c-*.pt"))
-    code, _, err = harness(environment, *arguments)
+    code, _, err = command_line(*arguments)
     assert code == 0, err
     assert not list((tmp_path / "checkpoints").glob("c-*.pt"))
     assert Corpus.open(tmp_path).runs().height == 6
@@ -230,10 +233,10 @@ def test_two_drivers_share_a_folder_and_both_succeed(whole, environment, tmp_pat
     assert_same(whole, tmp_path)
 
 
-def test_a_failing_model_is_recorded_and_the_other_runs_finish(environment, tmp_path):
+def test_a_failing_model_is_recorded_and_the_other_runs_finish(command_line, tmp_path):
     grid = ["--grid", "tests.harness.tiny:broken_grid"]
-    code, out, err = harness(
-        environment, "generate", *grid, *TINY, "--out", str(tmp_path), "--jobs", "1"
+    code, out, err = command_line(
+        "generate", *grid, *TINY, "--out", str(tmp_path), "--jobs", "1"
     )
     assert code == 1
     assert "1 of 2 runs finished" in out
@@ -243,10 +246,10 @@ def test_a_failing_model_is_recorded_and_the_other_runs_finish(environment, tmp_
     runs = Corpus.open(tmp_path).runs().sort("status")
     assert runs["status"].to_list() == ["completed", "failed"]
     assert runs["final.test_accuracy"].is_null().to_list() == [False, True]
-    code, out, _ = harness(environment, "status", str(tmp_path))
+    code, out, _ = command_line("status", str(tmp_path))
     assert code == 1
     assert "this model cannot be built" in out
-    assert harness(environment, "verify", str(tmp_path))[0] == 0
+    assert command_line("verify", str(tmp_path))[0] == 0
 
 
 @pytest.mark.slow
@@ -260,10 +263,10 @@ def test_a_worker_that_hangs_is_killed_after_the_timeout(environment, tmp_path):
     assert "built after all" in err  # it was tried again
 
 
-def test_a_diverged_run_is_data_and_no_failure(environment, tmp_path):
+def test_a_diverged_run_is_data_and_no_failure(command_line, tmp_path):
     grid = ["--grid", "tests.harness.tiny:wild_grid"]
-    code, _, err = harness(
-        environment, "generate", *grid, *TINY, "--out", str(tmp_path), "--jobs", "1"
+    code, _, err = command_line(
+        "generate", *grid, *TINY, "--out", str(tmp_path), "--jobs", "1"
     )
     assert code == 0, err
     assert "1 diverged" in err
@@ -273,7 +276,9 @@ def test_a_diverged_run_is_data_and_no_failure(environment, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_the_grid_and_keeps_finished_runs(environment, tmp_path):
+def test_a_full_disk_stops_the_grid_and_keeps_finished_runs(
+    environment, command_line, tmp_path
+):
     import resource
 
     arguments = ["generate", *GRID, *TINY, "--out", str(tmp_path), "--jobs", "1"]
@@ -282,7 +287,7 @@ def test_a_full_disk_stops_the_grid_and_keeps_finished_runs(environment, tmp_pat
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, resource.RLIM_INFINITY))
 
-    code, _, err = harness(environment, *arguments, "--limit", "2")
+    code, _, err = command_line(*arguments, "--limit", "2")
     assert code == 0, err
     before = {p.name: p.read_bytes() for p in (tmp_path / "shards").iterdir()}
     process = start(environment, *arguments, preexec_fn=limit)
@@ -291,14 +296,14 @@ def test_a_full_disk_stops_the_grid_and_keeps_finished_runs(environment, tmp_pat
     assert "cannot write" in err + out
     for name, data in before.items():
         assert (tmp_path / "shards" / name).read_bytes() == data
-    assert harness(environment, *arguments)[0] == 0
+    assert command_line(*arguments)[0] == 0
     assert Corpus.open(tmp_path).runs().height == 12
 
 
-def test_a_dry_run_trains_and_writes_nothing(environment, tmp_path):
+def test_a_dry_run_trains_and_writes_nothing(command_line, tmp_path):
     folder = tmp_path / "new"
-    code, out, err = harness(
-        environment, "generate", *GRID, *TINY, "--out", str(folder), "--dry-run"
+    code, out, err = command_line(
+        "generate", *GRID, *TINY, "--out", str(folder), "--dry-run"
     )
     assert code == 0, err
     assert "12 runs, 0 of them finished" in out
@@ -306,9 +311,9 @@ def test_a_dry_run_trains_and_writes_nothing(environment, tmp_path):
     assert not folder.exists()
 
 
-def test_a_wrong_name_is_bad_usage_with_a_hint_and_no_traceback(environment, tmp_path):
-    code, out, err = harness(
-        environment, "generate", "--grid", "t44", "--out", str(tmp_path / "x")
+def test_a_wrong_name_is_bad_usage_with_a_hint_and_no_traceback(command_line, tmp_path):
+    code, out, err = command_line(
+        "generate", "--grid", "t44", "--out", str(tmp_path / "x")
     )
     assert code == 2
     assert out == ""
@@ -317,25 +322,25 @@ def test_a_wrong_name_is_bad_usage_with_a_hint_and_no_traceback(environment, tmp
     assert not (tmp_path / "x").exists()
 
 
-def test_a_folder_without_a_corpus_is_told_with_what_to_do(environment, tmp_path):
+def test_a_folder_without_a_corpus_is_told_with_what_to_do(command_line, tmp_path):
     for command in ("show", "verify", "status"):
-        code, out, err = harness(environment, command, str(tmp_path))
+        code, out, err = command_line(command, str(tmp_path))
         assert code == 1
         assert "harness generate" in out + err
         assert "Traceback" not in err
 
 
-def test_show_prints_a_run_and_draws_it(whole, environment, tmp_path):
+def test_show_prints_a_run_and_draws_it(whole, command_line, tmp_path):
     run_id = Corpus.open(whole).runs()["run_id"][0]
     figure = tmp_path / "run.png"
-    code, out, err = harness(
-        environment, "show", str(whole), run_id[:12], "--figure", str(figure)
+    code, out, err = command_line(
+        "show", str(whole), run_id[:12], "--figure", str(figure)
     )
     assert code == 0, err
     assert run_id in out
     assert figure.read_bytes().startswith(b"\x89PNG")
-    code, out, _ = harness(environment, "show", str(whole), run_id, "--json")
+    code, out, _ = command_line("show", str(whole), run_id, "--json")
     assert json.loads(out)["run_id"] == run_id
-    code, _, err = harness(environment, "show", str(whole), "r-zzzz")
+    code, _, err = command_line("show", str(whole), "r-zzzz")
     assert code == 2
     assert "no run of corpus starts with r-zzzz" in err

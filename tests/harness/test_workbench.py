@@ -1,6 +1,7 @@
 """What a worker keeps on its device, and what a plan costs."""
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -48,6 +49,14 @@ def test_cells_that_do_not_fit_are_loaded_again(source, profile, monkeypatch):
     assert torch.equal(again.inputs, second.load().inputs)
 
 
+@pytest.fixture
+def ticking(monkeypatch):
+    """A clock on which the load of this machine does not show: 0.1 s a look."""
+    clock = itertools.count(step=0.1)
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+
+
+@pytest.mark.usefixtures("ticking")
 def test_an_estimate_grows_with_the_runs_and_the_epochs(source, profile):
     bench = Workbench(source, CPU)
     profile = profile.with_probes(("none",))  # they cost the same for any epochs
@@ -61,6 +70,7 @@ def test_an_estimate_grows_with_the_runs_and_the_epochs(source, profile):
     assert 4 < long.seconds / whole.seconds < 25
 
 
+@pytest.mark.usefixtures("ticking")
 def test_a_time_is_told_without_any_data_at_hand():
     tiny = dataclasses.replace(
         digits(), model=Part("resnet20", {"width": 0.25}), epochs=1

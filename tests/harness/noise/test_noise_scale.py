@@ -25,7 +25,8 @@ def simulated(runs: int, count: int, images: int) -> torch.Tensor:
 
 
 def test_the_ratio_of_averages_is_right_where_the_mean_of_ratios_is_not() -> None:
-    found = noise_scale(gradient_moments([simulated(20_000, 9, 4)], images=4))
+    rows = simulated(20_000, 9, 4)
+    found = noise_scale(gradient_moments([rows], images=4, logs=False))
     signal, noise = (
         found[key].value for key in ("gradient_square", "gradient_variance")
     )
@@ -76,7 +77,7 @@ def test_errors_equal_an_explicit_jackknife() -> None:
 
 
 def test_errors_match_the_spread_of_repetitions() -> None:
-    found = noise_scale(gradient_moments([simulated(500, 64, 8)], images=8))
+    found = noise_scale(gradient_moments([simulated(500, 64, 8)], images=8, logs=False))
     for key, one in found.items():
         assert one.se is not None
         error = np.sqrt(np.square(one.se).mean())
@@ -85,7 +86,8 @@ def test_errors_match_the_spread_of_repetitions() -> None:
 
 @pytest.mark.slow
 def test_error_of_the_average_matches_the_spread_of_repetitions() -> None:
-    found = noise_scale(gradient_moments([simulated(20_000, 9, 4)], images=4))
+    rows = simulated(20_000, 9, 4)
+    found = noise_scale(gradient_moments([rows], images=4, logs=False))
     parts = [
         found[key].value.reshape(1000, 20)
         for key in ("gradient_square", "gradient_variance")

@@ -1,6 +1,7 @@
 """Promises that every registered probe keeps."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from harness.spec import Part, RunConfig
 from harness.train import train
 from tests.harness.toy import toy_data, toy_run
 
+SHORT = {"epochs": 2, "augmentation": "crop_flip"}
 SMALL = {"images": 16, "cadence": "epochs:1", "steps": 10, "probes": 2, "window": 4}
 MODELS = {
     "mlp": Part("mlp", {"width": 16, "depth": 1, "norm": "batch", "dropout": 0.2}),
@@ -40,6 +42,19 @@ def cohort(*probes: Part, model: str = "mlp", **changes) -> list[RunConfig]:
     ]
 
 
+@functools.cache
+def without_probes(model: str) -> tuple[list[RunRecord], torch.Tensor]:
+    """Return the records of runs without probes, and torch's random state after."""
+    torch.manual_seed(7)
+    return train(cohort(model=model, **SHORT), toy_data()), torch.get_rng_state()
+
+
+@functools.cache
+def trained(name: str) -> list[RunRecord]:
+    """Return the records of two runs with a probe, which many tests look at."""
+    return train(cohort(small(name)), toy_data())
+
+
 def measured(record: RunRecord) -> dict[str, bytes]:
     names = {signal.name for signal in record.signals}
     return {
@@ -58,12 +73,9 @@ def measured(record: RunRecord) -> dict[str, bytes]:
     ],
 )
 def test_the_trajectory_is_bit_for_bit_the_one_without_the_probe(name, model):
-    changes = {"epochs": 2, "augmentation": "crop_flip"}
+    plain, after = without_probes(model)
     torch.manual_seed(7)
-    plain = train(cohort(model=model, **changes), toy_data())
-    after = torch.get_rng_state()
-    torch.manual_seed(7)
-    probed = train(cohort(small(name), model=model, **changes), toy_data())
+    probed = train(cohort(small(name), model=model, **SHORT), toy_data())
     assert torch.equal(torch.get_rng_state(), after)
     for one, other in zip(plain, probed, strict=True):
         assert measured(other) or other.events
@@ -84,8 +96,7 @@ def test_a_run_has_the_same_values_alone_and_beside_others(name):
 
 @EVERY
 def test_an_interrupted_run_has_the_values_of_an_uninterrupted_one(name, tmp_path):
-    runs = cohort(small(name))
-    whole = train(runs, toy_data())
+    runs, whole = cohort(small(name)), trained(name)
     file = CheckpointFile(tmp_path, "c")
     answers = iter([True])
     train(runs, toy_data(), checkpoint=file, interrupted=lambda: next(answers))
@@ -97,7 +108,7 @@ def test_an_interrupted_run_has_the_values_of_an_uninterrupted_one(name, tmp_pat
 
 @EVERY
 def test_what_a_probe_spends_is_what_it_planned(name):
-    (record, _) = train(cohort(small(name)), toy_data())
+    (record, _) = trained(name)
     spent = (
         record.costs[f"probe.{name}_forward_images"],
         record.costs[f"probe.{name}_backward_images"],
@@ -138,7 +149,7 @@ def test_a_diverged_run_leaves_its_neighbour_alone(name):
 
 @EVERY
 def test_every_value_is_finite_and_in_the_dictionary(name):
-    (record, _) = train(cohort(small(name)), toy_data())
+    (record, _) = trained(name)
     names = [signal.name for signal in record.signals]
     assert len(set(names)) == len(names)
     assert set(record.curves) - set(names) == {
