@@ -21,6 +21,7 @@ from harness.console import (
 from harness.curve_commands import FIT_EPILOG, IMPORT_EPILOG, fit, import_
 from harness.errors import RuncastError
 from harness.fitting.several import SeveralValues
+from harness.hub_commands import DOWNLOAD_EPILOG, PUBLISH_EPILOG, download, publish
 from harness.task_commands import (
     PREDICT_EPILOG,
     REPRODUCE_EPILOG,
@@ -107,6 +108,13 @@ def generate(
         bool,
         typer.Option("--allow-version", help="Resume a folder of another version."),
     ] = False,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="Key file of a private grid, made if missing: the same design with "
+            "secret seeds and learning rates, so that nobody can train the runs again."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print runs, time and disk; train nothing."),
@@ -131,6 +139,7 @@ def generate(
             probes=None if probes is None else _names(probes),
             timeout_s=timeout,
             allow_version=allow_version,
+            key=key,
         )
         prepared = command.prepare(request)
     if dry_run:
@@ -243,6 +252,8 @@ app.command(epilog=TASKS_EPILOG)(tasks)
 app.command(epilog=PREDICT_EPILOG)(predict)
 app.command(epilog=SCORE_EPILOG)(score)
 app.command(epilog=REPRODUCE_EPILOG)(reproduce)
+app.command(epilog=PUBLISH_EPILOG)(publish)
+app.command(epilog=DOWNLOAD_EPILOG)(download)
 
 
 @app.command(epilog="Example: harness doctor --data-dir ~/data")

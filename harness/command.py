@@ -26,12 +26,14 @@ from harness.generate import (
 from harness.generate import (
     prepare as join,
 )
-from harness.plan import planned_with
+from harness.plan import Plan, planned_with
 from harness.planning import plan_grid
 from harness.profiles import Profile
 from harness.progress import Display, duration
 from harness.record import failed_ids, finished_ids
 from harness.registry import DATASETS, GRIDS, OOD_SETS, PROFILES
+from harness.secret import read_key
+from harness.secret_grid import MARK
 from harness.spec import Part
 from harness.workbench import Workbench
 
@@ -55,6 +57,8 @@ class Request:
     probes: tuple[str, ...] | None = None
     timeout_s: float | None = None
     allow_version: bool = False
+    key: Path | None = None
+    """Key file: train the grid's secret twin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ def prepare(request: Request) -> Prepared:
 
     Raises:
         KeyError: A name is unknown.
-        ValueError: A value is out of range, or no profile fits this machine.
+        ValueError: A value is out of range, no profile fits this machine, or the key
+            is none, or another than the one the folder was begun with.
         DataError: The profile's data set is not at hand.
         CorpusError: The folder was begun by another version of runcast.
     """
@@ -88,6 +93,7 @@ def prepare(request: Request) -> Prepared:
     devices = _devices(request.device)
     source = find_source(request.data_dir)
     GRIDS.get(request.grid)  # an unknown grid is told before anything is timed
+    key = None if request.key is None else _key(request.key, request.folder)
     profile = _with_offered(_profile(request, devices), source)
     if profile.precision == "bfloat16" and devices == ("cpu",):
         sys.stderr.write("precision: float32, as this is no GPU (so other run ids)\n")
@@ -99,7 +105,9 @@ def prepare(request: Request) -> Prepared:
         profile = dataclasses.replace(profile, recording=recording)
     if request.probes is not None:
         profile = profile.with_probes(request.probes)
-    plan = plan_grid(request.grid, profile, limit=request.limit)
+    plan = plan_grid(request.grid, profile, limit=request.limit, key=key)
+    if request.key is not None:
+        _check_key(request.key, request.folder, plan)
     on_cpu = devices == ("cpu",)
     cores = max(1, allowed_cores() // request.threads)
     jobs = request.jobs or (cores if on_cpu else len(devices))
@@ -231,6 +239,39 @@ def _check_version(request: Request) -> None:
             f"{request.folder} was begun by runcast {before}, this is {__version__}: "
             "take another folder or that version, or --allow-version (each run's row "
             "tells the version that trained it)"
+        )
+
+
+def _key(path: Path, folder: Path) -> bytes:
+    """Return the key of the file, which is made unless the folder has secret runs."""
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"the key file {path} lies in the corpus {folder}, which may be published: "
+            "move it elsewhere"
+        )
+    if not path.exists():
+        labels = {label for run in Plan.load(folder).runs for label in run.grids}
+        if any(MARK in label for label in labels):
+            raise ValueError(
+                f"the key file {path} does not exist, and {folder} has secret runs: "
+                "give the key that they were planned with"
+            )
+        sys.stderr.write(f"key: {path} is new; keep it, these runs need it to go on\n")
+    return read_key(path, create=True)
+
+
+def _check_key(path: Path, folder: Path, plan: Plan) -> None:
+    """Refuse to plan a secret grid a second time, with another key."""
+    labels = {label for run in plan.runs for label in run.grids}
+    before = [run for run in Plan.load(folder).runs if labels & set(run.grids)]
+    families = {run.config.family_id for run in plan.runs}
+    # probes, evaluations and limits leave at least the first family in both
+    if before and families.isdisjoint(run.config.family_id for run in before):
+        raise ValueError(
+            f"{folder} has {len(before)} runs planned as {', '.join(labels)}, and none "
+            f"of them is what the key {path} draws: give the key (and the version of "
+            "the grid and its profile) that the folder was begun with, or another "
+            "folder"
         )
 
 

@@ -2,13 +2,15 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from harness.cohort import is_stacked
 from harness.plan import Plan, PlannedRun
 from harness.profiles import Profile
 from harness.registry import GRIDS
+from harness.secret_grid import MARK, secret_twin
 from harness.spec import RunConfig
 from harness.train import cohort_key
 
@@ -16,13 +18,17 @@ PACK: Final = 24
 """Runs of a natively stacked model that train together; more gain nothing on a CPU."""
 
 
-def plan_grid(grid: str, profile: Profile, *, limit: int | None = None) -> Plan:
+def plan_grid(
+    grid: str, profile: Profile, *, limit: int | None = None, key: bytes | None = None
+) -> Plan:
     """Resolve a grid on a profile, drop doubles and form cohorts.
 
     Args:
         grid: Registered name or `module:attribute`.
         profile: What the grid is run on.
         limit: Keep only the first runs.
+        key: Plan the grid's secret twin, drawn by this key, in the order of the ids:
+            the grid's own order would tell the public seeds.
 
     Raises:
         ValueError: `limit` is not positive.
@@ -30,45 +36,46 @@ def plan_grid(grid: str, profile: Profile, *, limit: int | None = None) -> Plan:
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}, expected a positive number of runs")
     configs = [config.resolve() for config in GRIDS.get(grid)(profile)]
-    distinct = list({config.run_id: config for config in configs}.values())
+    runs = {config.run_id: config for config in configs}
     if profile.max_runs is not None:
-        distinct = _spread(distinct, profile.max_runs)
-    label = f"{grid}/{profile.name}"
-    distinct = distinct[:limit]
-    cohort_of = {
-        config.run_id: _cohort_id(cohort)
-        for cohort in _cohorts(distinct)
-        for config in cohort
-    }
+        runs = _spread(runs, profile.max_runs)
+    runs = dict(islice(runs.items(), limit))
+    if key is not None:
+        twins = [secret_twin(config, key) for config in runs.values()]
+        runs = dict(sorted((twin.run_id, twin) for twin in twins))
+    label = f"{grid}{'' if key is None else MARK}/{profile.name}"
+    cohort_of = _cohorts(runs)
     return Plan(
         tuple(
-            PlannedRun(config, config.run_id, cohort_of[config.run_id], (label,))
-            for config in distinct
+            PlannedRun(config, run_id, cohort_of[run_id], (label,))
+            for run_id, config in runs.items()
         )
     )
 
 
-def _cohorts(configs: Sequence[RunConfig]) -> list[list[RunConfig]]:
-    """Group runs that may train together, evenly and at most `PACK` at a time."""
-    groups: defaultdict[object, list[RunConfig]] = defaultdict(list)
-    for config in configs:
-        groups[cohort_key(config)].append(config)
-    cohorts = []
+def _cohorts(runs: Mapping[str, RunConfig]) -> dict[str, str]:
+    """Return the cohort of every run: alike, even in size and at most `PACK` runs."""
+    groups: defaultdict[object, list[str]] = defaultdict(list)
+    for run_id, config in runs.items():
+        groups[cohort_key(config)].append(run_id)
+    cohort_of: dict[str, str] = {}
     for group in groups.values():
-        largest = PACK if is_stacked(group[0].model) else 1
+        largest = PACK if is_stacked(runs[group[0]].model) else 1
         count = -(-len(group) // largest)
-        cohorts += [group[i::count] for i in range(count)]
-    return cohorts
+        for i in range(count):
+            cohort_of |= dict.fromkeys(group[i::count], _cohort_id(group[i::count]))
+    return cohort_of
 
 
-def _cohort_id(cohort: Sequence[RunConfig]) -> str:
-    text = ",".join(config.run_id for config in cohort)
+def _cohort_id(run_ids: Sequence[str]) -> str:
+    text = ",".join(run_ids)
     return f"c-{hashlib.blake2b(text.encode(), digest_size=10).hexdigest()}"
 
 
-def _spread(configs: Sequence[RunConfig], count: int) -> list[RunConfig]:
+def _spread(runs: Mapping[str, RunConfig], count: int) -> dict[str, RunConfig]:
     """Return `count` runs of the first seed, evenly spaced over the grid."""
-    first = [config for config in configs if config.seed == configs[0].seed]
+    seed = next(iter(runs.values())).seed
+    first = [(run_id, config) for run_id, config in runs.items() if config.seed == seed]
     count = min(count, len(first))
     last = max(count - 1, 1)
-    return [first[i * (len(first) - 1) // last] for i in range(count)]
+    return dict(first[i * (len(first) - 1) // last] for i in range(count))

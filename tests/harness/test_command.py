@@ -14,9 +14,15 @@ from harness.estimate import Estimate
 from harness.record import RunRecord
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    """Decoded data sets: 70,000 images of MNIST take seconds."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def request_(tmp_path, monkeypatch) -> Request:
-    monkeypatch.setenv("RUNCAST_CACHE_DIR", str(tmp_path / "cache"))
+def request_(tmp_path, cache, monkeypatch) -> Request:
+    monkeypatch.setenv("RUNCAST_CACHE_DIR", str(cache))
     monkeypatch.delenv("RUNCAST_DATA_DIR", raising=False)
     return Request(grid="pilot", profile="digits", folder=tmp_path / "corpus")
 
