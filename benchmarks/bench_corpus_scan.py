@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from harness.corpus import MANIFEST, Corpus, manifest_text
+from harness.corpus import Corpus
+from harness.manifest import MANIFEST, manifest_text
 from harness.publish import BLOCK_RUNS, ENCODINGS, curve_segments
 from harness.record import Curve, RunRecord
 from harness.run_table import run_row, run_table

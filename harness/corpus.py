@@ -1,11 +1,9 @@
 """A read-only view of a finished corpus folder; torch-free and lazy."""
 
 import bisect
-import hashlib
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,15 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import CorpusError
-from harness.schema import CURVES, SCHEMA_VERSION, WINDOW_EDGES
+from harness.hub.address import is_address
+from harness.manifest import data_sha256, read_manifest
+from harness.schema import CURVES, WINDOW_EDGES
 from harness.storage import open_parquet, read_parquet, sha256_of
-
-MANIFEST: Final = "corpus.json"
-TABLES: Final = ("runs", "curves", "ood", "events", "signals")
-_MEND: Final = (
-    "delete it and run the same `harness generate` command, which builds the tables "
-    "from the shards again, or download the corpus again"
-)
 
 
 class Corpus:
@@ -31,30 +24,42 @@ class Corpus:
     page checksums do not cover a Parquet footer, and a damaged one may abort Python.
 
     Example:
-        corpus = Corpus.open("runs/t4")
+        corpus = Corpus.open("runs/t4")  # or "ORG/NAME@v1.0.0"
         early = corpus.curves(["train_loss"], until=0.2)
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: dict[str, Any],
+        fetch: Callable[[str], Path] | None = None,
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
-        self._verified: set[str] = set()
+        self._fetch = fetch
+        self._verified: dict[str, Path] = {}
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Corpus":
+    def open(cls, where: str | Path) -> "Corpus":
         """Open a finished corpus; reads the manifest only.
 
+        Args:
+            where: A folder; or "ORG/NAME@v1.0.0", a version on the Hugging Face Hub,
+                of which a file is fetched into the client's cache when it is first
+                read. HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are obeyed.
+
         Raises:
-            CorpusError: The folder is no finished corpus, a file is missing or has
-                another size, or the schema is of another version.
+            CorpusError: There is no finished corpus, a file is missing or has another
+                size, or the schema is of another version.
+            HubError: The Hub cannot be asked, or has no such version.
         """
-        folder = Path(folder)
+        if is_address(where):
+            from harness.hub.download import manifest_at
+
+            folder, manifest, fetch = manifest_at(str(where))
+            return cls(folder, manifest, fetch)
+        folder = Path(where)
         manifest = read_manifest(folder)
-        if manifest["schema_version"].split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-            raise CorpusError(
-                f"{folder} has schema {manifest['schema_version']}, this runcast reads "
-                f"{SCHEMA_VERSION}: install the matching version"
-            )
         for name, entry in manifest["files"].items():
             path = folder / name
             if not path.is_file():
@@ -67,6 +72,11 @@ class Corpus:
     def name(self) -> str:
         """Name of the corpus."""
         return str(self.manifest["name"])
+
+    @property
+    def data_sha256(self) -> str:
+        """Digest of the tables: what scores and submissions belong to."""
+        return data_sha256(self.manifest)
 
     def runs(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the table of runs, or some of its columns."""
@@ -116,7 +126,7 @@ class Corpus:
         tables = [CURVES.empty_table()]
         for name in self._files("curves"):
             if _segment(name) <= last:
-                tables += _matching_groups(self._verify(name), chosen, runs)
+                tables += _matching_groups(self.path(name), chosen, runs)
         frame = _frame(pa.concat_tables(tables))
         if runs is not None:
             frame = frame.filter(pl.col("run_id").is_in(runs))
@@ -141,58 +151,21 @@ class Corpus:
 
     def _table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         wanted = None if columns is None else list(columns)
-        parts = [read_parquet(self._verify(f), wanted) for f in self._files(name)]
+        parts = [read_parquet(self.path(f), wanted) for f in self._files(name)]
         return _frame(pa.concat_tables(parts))
 
     def _files(self, table: str) -> list[str]:
         """Return the manifest's names of a table's files: others are never read."""
         return sorted(f for f in self.manifest["files"] if f.startswith(f"{table}/"))
 
-    def _verify(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
         """Return the path of a file whose bytes are those of the manifest."""
-        path = self.folder / name
         if name not in self._verified:
+            path = self.folder / name if self._fetch is None else self._fetch(name)
             if sha256_of(path) != self.manifest["files"][name]["sha256"]:
                 raise CorpusError(f"{path} has changed: `harness verify {self.folder}`")
-            self._verified.add(name)
-        return path
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a finished corpus.
-
-    Raises:
-        CorpusError: There is none, or it is not the text that was written.
-    """
-    path = folder / MANIFEST
-    if not folder.is_dir():
-        raise CorpusError(f"{folder} is not a folder")
-    if not path.is_file():
-        raise CorpusError(
-            f"{folder} holds no finished corpus ({MANIFEST} is missing): `harness "
-            f"status {folder}` tells how far it is, and the same `harness generate` "
-            "command finishes it"
-        )
-    try:
-        text = path.read_bytes().decode()
-        manifest: dict[str, Any] = json.loads(text)
-        intact = manifest_text(manifest) == text
-    except (ValueError, AttributeError) as error:
-        raise CorpusError(f"{path} is damaged: {error}; {_MEND}") from error
-    if not intact:
-        raise CorpusError(f"{path} differs from its own digest: {_MEND}")
-    return manifest
-
-
-def manifest_text(manifest: Mapping[str, Any]) -> str:
-    """Return the text of `corpus.json`, which ends with the digest of the rest.
-
-    Args:
-        manifest: The manifest, with or without an earlier digest.
-    """
-    content = {k: v for k, v in manifest.items() if k != "manifest_sha256"}
-    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-    return json.dumps(content | {"manifest_sha256": digest}, indent=1) + "\n"
+            self._verified[name] = path
+        return self._verified[name]
 
 
 def _segment(name: str) -> int:

@@ -3,6 +3,7 @@
 RuncastError
 |-- DataError      a data set is missing, incomplete or not what it claims to be
 |-- CorpusError    a corpus or a shard is incomplete, changed or contradictory
+|-- HubError       the Hub refused, cannot be reached, or holds something else
 |-- StorageError   a file could not be written (disk full, read-only, quota)
 |-- PredictorError a predictor crashed, or answered in another form than asked for
 `-- Declined       a predictor cannot answer a question, and says why
@@ -21,6 +22,10 @@ class DataError(RuncastError):
 
 class CorpusError(RuncastError):
     """A corpus or a shard is incomplete, changed or contradictory."""
+
+
+class HubError(RuncastError):
+    """The Hub refused, cannot be reached, or holds something else."""
 
 
 class StorageError(RuncastError):

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.corpus import MANIFEST, read_manifest
 from harness.errors import RuncastError, StorageError
 from harness.executors.events import Event, Outcome
 from harness.lease import Lease
+from harness.manifest import MANIFEST, read_manifest
 from harness.plan import Plan, PlannedRun
 from harness.publish import build
 from harness.record import failed_ids, finished_ids
@@ -198,7 +198,7 @@ def _is_current(
     names = {f"{i}.parquet" for i in finished_ids(shards)}
     names |= {f"{i}.failed.parquet" for i in failed_ids(shards)}
     labels = sorted({label for labels in grids.values() for label in labels})
-    return set(manifest["shards"]) == names and manifest["grids"] == labels
+    return set(manifest.get("shards", {})) == names and manifest["grids"] == labels
 
 
 def _make_folders(folder: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from harness import lease
-from harness.corpus import MANIFEST, Corpus
+from harness.corpus import Corpus
 from harness.errors import CorpusError
+from harness.manifest import MANIFEST
 from harness.plan import Plan
 from harness.record import failed_ids, finished_ids, shard_path
 from harness.storage import read_parquet
@@ -133,7 +134,7 @@ def _tables(folder: Path) -> tuple[str, dict[str, str]]:
     if shards.is_dir():
         names = {f"{i}.parquet" for i in finished_ids(shards)}
         names |= {f"{i}.failed.parquet" for i in failed_ids(shards)}
-        if names != set(corpus.manifest["shards"]):
+        if names != set(corpus.manifest.get("shards", {})):
             return "outdated", known
     return "current", known
 

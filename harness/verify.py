@@ -9,9 +9,10 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from harness.corpus import MANIFEST, TABLES, Corpus, read_manifest
+from harness.corpus import Corpus
 from harness.errors import CorpusError
 from harness.foreign import read_config
+from harness.manifest import HIDDEN_TABLES, MANIFEST, TABLES, read_manifest
 from harness.plan import PLAN, Plan
 from harness.record import SHARD_NAME, failed_ids, finished_ids
 from harness.schema import CURVES, EVENTS, OOD_TABLE, RUNS
@@ -27,6 +28,9 @@ _COLUMNS: Final = {
     "curves": CURVES.names,
     "ood": OOD_TABLE.names,
     "events": EVENTS.names,
+    "hidden_runs": ("window", "run_id", "num_steps", "steps_per_epoch"),
+    "hidden_curves": CURVES.names,
+    "hidden_roles": ("task", "version", "window", "run_id", "role"),
 }
 SHOWN: Final = 5
 """Rows named in a problem; the others are counted."""
@@ -128,7 +132,7 @@ def _shards(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
     shards = folder / "shards"
     if not shards.is_dir():  # a published corpus has none
         return
-    expected = manifest["shards"]
+    expected = manifest.get("shards", {})
     mend = "delete it and run the same `harness generate` command: the run is repeated"
     for name, digest in expected.items():
         path = shards / name
@@ -159,10 +163,11 @@ def _was_repeated(shards: Path, name: str) -> bool:
 def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
     """Yield rows that contradict the manifest, the ids or each other."""
     runs = Corpus(folder, manifest).runs()
-    counts = dict.fromkeys(TABLES, 0)
+    hidden = _hidden(folder, manifest)
+    counts = dict.fromkeys((*TABLES, *HIDDEN_TABLES), 0)
     for name in manifest["files"]:
         table = name.split("/")[0]
-        if table not in TABLES:
+        if table not in counts:
             continue
         frame = pl.from_arrow(read_parquet(folder / name))
         assert isinstance(frame, pl.DataFrame)
@@ -173,6 +178,7 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(folder / name, what, "rows")
         else:
             yield from _contradictions(folder / name, table, frame, runs)
+            yield from _strangers(folder / name, table, frame, runs, hidden)
     for table, expected in manifest["rows"].items():
         if counts[table] != expected:
             what = f"has {counts[table]:,} rows, the manifest says {expected:,}"
@@ -192,8 +198,38 @@ def _contradictions(
         yield from _named(path, "unknown run", strange)
     if table == "ood":
         yield from _counts(path, frame, "correct", "n")
-    if table == "curves":
+    if table in ("curves", "hidden_curves"):
         yield from _lists(path, frame)
+
+
+def _hidden(folder: Path, manifest: dict[str, Any]) -> set[str]:
+    """Return the ids of hidden runs."""
+    names = [n for n in manifest["files"] if n.startswith("hidden_runs/")]
+    tables = [read_parquet(folder / name) for name in names]
+    return {
+        run
+        for table in tables
+        if "run_id" in table.column_names
+        for run in table["run_id"].to_pylist()
+    }
+
+
+def _strangers(
+    path: Path, table: str, frame: pl.DataFrame, runs: pl.DataFrame, hidden: set[str]
+) -> Iterator[Problem]:
+    """Yield rows of the tables of hidden runs that are about other runs."""
+    if table == "hidden_runs":
+        double = frame.filter(pl.col("run_id").is_duplicated())["run_id"]
+        yield from _named(path, "run listed twice", double)
+    if table == "hidden_curves":
+        strange = set(frame["run_id"]) - hidden
+        yield from _named(path, "unknown hidden run", strange)
+    if table == "hidden_roles":
+        public = runs["run_id"] if "run_id" in runs.columns else ()
+        known = {"test": hidden, "train": set(public)}
+        for (role,), part in frame.partition_by("role", as_dict=True).items():
+            strange = set(part["run_id"]) - known.get(str(role), set())
+            yield from _named(path, f"run unknown to be of role {role}", strange)
 
 
 def _counts(path: Path, frame: pl.DataFrame, correct: str, n: str) -> Iterator[Problem]:

@@ -12,15 +12,14 @@ from matplotlib.figure import Figure
 
 from harness.corpus import Corpus
 from harness.foreign import UNKNOWN
+from harness.seed_noise import ACCURACY, seed_noise
 from harness.seeds import stream
 from harness.show.glance import (
-    ACCURACY,
     EARLY_WINDOW,
     Array,
     binned,
     early_losses,
     ood_names,
-    seed_noise,
     spearman,
 )
 from harness.show.style import (

@@ -1,10 +1,9 @@
-"""Numbers behind text and figures: curves of a run, seed noise, early losses."""
+"""Numbers behind text and figures: curves of a run, early losses."""
 
 import difflib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +16,11 @@ Array = npt.NDArray[np.float64]
 Curves = Mapping[str, tuple[Array, Array]]
 """Steps and values by signal."""
 
-ACCURACY = "final.test_accuracy"
 GIVEN_ID = f"{FOREIGN}.run"
 NO_VALUE = "no_value"
 """Kind of the events that say why a value is missing."""
 EARLY_WINDOW = (0.15, 0.20)
 """Share of a run's steps over which its early training loss is averaged."""
-
-
-class SeedNoise(NamedTuple):
-    """Spread of a score among replicates and among configurations."""
-
-    within: float
-    """Pooled standard deviation of runs about their family's mean."""
-    between: float
-    """Standard deviation of the means of these families."""
-    typical: float
-    """Median over the families of their standard deviation."""
-    families: int
-    """Families with at least two runs."""
 
 
 def find_run(corpus: Corpus, prefix: str) -> str:
@@ -109,30 +94,6 @@ def ood_names(runs: pl.DataFrame) -> list[str]:
         for name in runs.columns
         if name.startswith("ood.") and runs[name].count()
     ]
-
-
-def seed_noise(runs: pl.DataFrame, score: str = ACCURACY) -> SeedNoise | None:
-    """Return how a score varies with the seed and with the configuration.
-
-    Formula: within = sqrt(sum_f sum_i (x_fi - mean_f)^2 / (N - F)) over the F families
-    with two runs or more, N runs in all; between is the standard deviation (F - 1) of
-    their means. None without two such families. Runs without the score are left out.
-
-    Example:
-        Families (0, 2) and (10, 12) give within sqrt(4 / 2) = 1.414 and between 7.071.
-    """
-    groups = (
-        runs.filter(pl.col(score).is_not_null() & pl.col(score).is_not_nan())
-        .group_by("family_id")
-        .agg(n=pl.len(), mean=pl.col(score).mean(), var=pl.col(score).var(ddof=1))
-        .filter(pl.col("n") > 1)
-    )
-    if len(groups) < 2:
-        return None
-    n, var = groups["n"].to_numpy(), groups["var"].to_numpy()
-    within = float(np.sqrt(np.sum(var * (n - 1)) / np.sum(n - 1)))
-    between = float(np.std(groups["mean"].to_numpy(), ddof=1))
-    return SeedNoise(within, between, float(np.median(np.sqrt(var))), len(n))
 
 
 def early_losses(corpus: Corpus) -> dict[str, float]:

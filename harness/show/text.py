@@ -8,15 +8,15 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from harness.corpus import TABLES, Corpus
+from harness.corpus import Corpus
 from harness.foreign import IMPORTED
+from harness.manifest import TABLES
+from harness.seed_noise import ACCURACY, seed_noise
 from harness.show.glance import (
-    ACCURACY,
     Array,
     find_run,
     ood_names,
     run_curves,
-    seed_noise,
 )
 from harness.show.probe_text import (
     PROBE_COSTS,

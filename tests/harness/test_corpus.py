@@ -154,13 +154,6 @@ def test_files_that_the_manifest_does_not_know_are_not_read(corpus_folder):
     assert len(Corpus.open(corpus_folder).runs()) == 12
 
 
-def test_another_major_schema_is_refused(corpus_folder, monkeypatch):
-    monkeypatch.setattr("harness.publish.SCHEMA_VERSION", "2.0")
-    build(corpus_folder, name="future", grids={})
-    with pytest.raises(CorpusError, match=r"has schema 2\.0, this runcast reads 1"):
-        Corpus.open(corpus_folder)
-
-
 def test_polars_reads_every_table_like_the_corpus(corpus_folder):
     corpus = Corpus.open(corpus_folder)
     for table in ("runs", "curves", "ood", "events", "signals"):
@@ -206,7 +199,8 @@ for name in ("runs", "curves", "ood", "events", "signals"):
     assert json.dumps(rows[:5]) == json.dumps(list(table)[:5])
     counts[name] = [len(table), len(rows)]
 offered = datasets.get_dataset_config_names({str(calm)!r})
-assert offered == ["runs", "curves", "ood", "signals"], offered
+windows = {{f"curves-w{{percent:02d}}" for percent in (4, 10, 20, 30, 50)}}
+assert set(offered) == windows | {{"runs", "curves", "ood", "signals"}}, offered
 assert len(datasets.load_dataset({str(calm)!r}, split="train")) == 1
 default = datasets.load_dataset({str(corpus_folder)!r}, split="train")
 print(json.dumps([counts, default["final.test_accuracy"][:12]]))

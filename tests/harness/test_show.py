@@ -7,12 +7,12 @@ import pytest
 
 from harness.corpus import Corpus
 from harness.publish import build
+from harness.seed_noise import seed_noise
 from harness.show import corpus_figure, corpus_text, find_run, run_figure, run_text
 from harness.show.glance import (
     binned,
     early_losses,
     run_curves,
-    seed_noise,
     smoothed,
     spearman,
 )

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.corpus import manifest_text
+from harness.manifest import manifest_text
 from harness.storage import sha256_of
 from harness.verify import verify
 
