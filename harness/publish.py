@@ -19,9 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from harness import __version__
-from harness.card import card_text
-from harness.corpus import MANIFEST, TABLES, manifest_text, read_manifest
+from harness.corpus import Corpus
+from harness.manifest import MANIFEST, TABLES, write_manifest
 from harness.record import Curve, RunRecord, failed_ids, finished_ids, shard_path
+from harness.release.card import card_text
+from harness.release.facts import gather_facts
 from harness.run_table import run_row, run_table
 from harness.schema import (
     CURVES,
@@ -110,9 +112,7 @@ def write_corpus(
             shutil.rmtree(folder / table, ignore_errors=True)
             (staging / table).rename(folder / table)
     source = None if origin is None else dict(origin())
-    card = card_text(folder, name=name, rows=rows, origin=source)
-    write_text(folder / "README.md", card)
-    manifest = {
+    fields = {
         "name": name,
         "version": version,
         "schema_version": SCHEMA_VERSION,
@@ -120,15 +120,24 @@ def write_corpus(
         "grids": sorted({g for names in grids.values() for g in names}),
         "window_edges_percent": list(WINDOW_EDGES),
         "rows": rows,
-        "files": {
-            path.relative_to(folder).as_posix(): _entry(path)
-            for path in _published(folder)
-        },
         "shards": dict(shards),
         **({} if source is None else {"origin": source}),
     }
-    write_text(folder / MANIFEST, manifest_text(manifest))
-    return read_manifest(folder)
+    tables = _tables(folder)
+    write_text(folder / "README.md", _card(folder, fields, tables))
+    return write_manifest(folder, fields, [*tables, "README.md"])
+
+
+def _card(folder: Path, fields: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Return the card of tables that no manifest knows yet."""
+    files = {
+        name: {
+            "sha256": sha256_of(folder / name),
+            "bytes": (folder / name).stat().st_size,
+        }
+        for name in names
+    }
+    return card_text(gather_facts(Corpus(folder, {**fields, "files": files})))
 
 
 @contextlib.contextmanager
@@ -277,10 +286,6 @@ def _events(records: Sequence[RunRecord]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=EVENTS)
 
 
-def _published(folder: Path) -> list[Path]:
-    tables = [path for table in TABLES for path in (folder / table).glob("*.parquet")]
-    return sorted([*tables, folder / "README.md"])
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    return {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+def _tables(folder: Path) -> list[str]:
+    paths = [path for table in TABLES for path in (folder / table).glob("*.parquet")]
+    return [path.relative_to(folder).as_posix() for path in paths]
