@@ -65,6 +65,14 @@ def predict(
         str | None,
         typer.Option(help="What tables call it (default: the predictor's name)."),
     ] = None,
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public",
+            help="Of a blind corpus: cross-validate on its public runs (default: "
+            "answer for its hidden runs).",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Let a predictor answer the tasks of a corpus; writes a submission folder."""
@@ -77,6 +85,7 @@ def predict(
             out=out,
             tasks=task,
             name=name or predictor,
+            public=public,
         )
         done = commands.predict(request, say=_say)
     answer(done, commands.predict_text(done), as_json)
@@ -90,6 +99,9 @@ def score(
     ],
     corpus: CorpusOption,
     task: TaskOption = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="Private folder of a blind corpus's targets.")
+    ] = None,
     resamples: Resamples = 1000,
     out: Annotated[
         Path | None, typer.Option(help="Write all scores: .parquet or .csv.")
@@ -103,7 +115,9 @@ def score(
     if out is not None and out.suffix not in (".parquet", ".csv"):
         fail(f"--out is {out}, expected a file ending in .parquet or .csv", EXIT_USAGE)
     with usage():
-        rows = commands.score(submission, corpus, tasks=task, resamples=resamples)
+        rows = commands.score(
+            submission, corpus, tasks=task, targets=targets, resamples=resamples
+        )
     answer(rows.to_dicts(), score_text(rows), as_json)
     if out is not None:
         commands.write_scores(out, rows)

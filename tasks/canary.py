@@ -1,8 +1,10 @@
 """The leak canary: names and places of examples must not tell their targets."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.measure import Floats
 from tasks.metrics.inputs import Ints
@@ -45,14 +47,52 @@ def canary(
     row = {name: number for number, name in enumerate(ids)}
     labels = np.unique([families[name] for name in ids], return_inverse=True)[1]
     y = np.array([truth[name] for name in ids])
-    y = (y - y.mean()) / (y.std() or 1.0)
-    dealt = permuted_targets(y, labels, permutations=permutations, seed=seed)
-    targets = np.vstack([y[None], dealt]).T
     places, numbers = _metadata(question, ids)
+    rounds = [
+        (
+            np.array([row[name] for name in learned.ids]),
+            np.array([row[name] for name in tested]),
+        )
+        for learned, tested in question.rounds
+    ]
+    return foretold(
+        numbers, places, y, labels, rounds, permutations=permutations, seed=seed
+    )
+
+
+def foretold(
+    numbers: Floats,
+    places: Sequence[Floats],
+    truth: Floats,
+    families: npt.ArrayLike,
+    rounds: Sequence[tuple[Ints, Ints]],
+    *,
+    permutations: int = 199,
+    seed: int = 0,
+) -> PermutationNull:
+    """Return how well numbers foretell a target, against the permutation null.
+
+    A ridge over all numbers, and the mean over the `NEIGHBOURS` around each place,
+    learn and answer round by round; the least of their mean squared errors counts, in
+    units of the target's variance.
+
+    Args:
+        numbers: `[n, K]`, what is known of each example.
+        places: `[n]` each, where examples stand in some order.
+        truth: Targets `[n]`.
+        families: Label of each example's family, `[n]`.
+        rounds: Rows to learn from and rows to answer for.
+        permutations: Targets dealt anew.
+        seed: Names the permutations.
+
+    Raises:
+        ValueError: No two families have the same number of examples.
+    """
+    y = (truth - truth.mean()) / (truth.std() or 1.0)
+    dealt = permuted_targets(y, families, permutations=permutations, seed=seed)
+    targets = np.vstack([y[None], dealt]).T
     squares, count = np.zeros((1 + len(places), targets.shape[1])), 0
-    for learned, tested in question.rounds:
-        train = np.array([row[name] for name in learned.ids])
-        test = np.array([row[name] for name in tested])
+    for train, test in rounds:
         answered = [_ridge(numbers, targets, train, test)]
         answered += [_around(place, targets, train, test) for place in places]
         for number, said in enumerate(answered):
@@ -91,11 +131,19 @@ def _metadata(question: Question, ids: list[str]) -> tuple[list[Floats], Floats]
         for place, name in enumerate(block.run_ids)
     }
     places = [among, np.array([within[name] for name in ids])]
-    text = np.array(ids)
-    characters = text.view(np.uint32).reshape(len(ids), -1).astype(np.float64)
-    numbers = np.column_stack([characters, *places])
-    varies = numbers.std(axis=0) > 0
-    return places, numbers[:, varies]
+    numbers = np.column_stack([characters(ids), *places])
+    return places, varying(numbers)
+
+
+def characters(names: Sequence[str]) -> Floats:
+    """Return the code points of names, `[n, longest]`, 0 after the end."""
+    text = np.array(names)
+    return text.view(np.uint32).reshape(len(names), -1).astype(np.float64)
+
+
+def varying(numbers: Floats) -> Floats:
+    """Return the columns of `[n, K]` that are not constant."""
+    return numbers[:, numbers.std(axis=0) > 0]
 
 
 def _ridge(numbers: Floats, targets: Floats, train: Ints, test: Ints) -> Floats:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -73,7 +73,10 @@ class Given:
 
 
 def checked(
-    task: Task, answers: Answers, predictions: Mapping[str, pl.DataFrame]
+    task: Task,
+    answers: Answers,
+    predictions: Mapping[str, pl.DataFrame],
+    asked: pl.DataFrame | None = None,
 ) -> dict[str, Given]:
     """Return what each predictor said, sorted by name.
 
@@ -81,24 +84,33 @@ def checked(
         task: Says which columns and numbers are possible.
         answers: Says which examples are scored.
         predictions: Tables as `tasks.answering` makes them, by predictor.
+        asked: All examples that were asked for, see `epochs_of`: those that are not
+            scored are checked like the others, so that no error tells which they are.
+            None: all are scored.
 
     Raises:
         ValueError: Something is wrong with a table; all that is wrong with any is
             named, with counts and the first ids.
     """
-    wanted = _wanted(task, answers)
+    table_of = epochs_of(task, answers) if asked is None else asked
+    names = table_of["id"].to_list()
+    wanted = _wanted(table_of)
+    scored = set(answers.ids)
+    counts = np.array([name in scored for name in names], dtype=bool)
     found: dict[str, Given] = {}
     problems: list[str] = []
     for name in sorted(predictions):
         table = predictions[name]
         wrong = list(_form(task, table))
         if not wrong:
-            codes, strangers = _codes(answers, table)
-            wrong = list(_rows(answers, wanted, codes, strangers))
+            codes, strangers = _codes(names, table)
+            wrong = list(_rows(names, wanted, codes, strangers))
         if not wrong:
             placed = _columns(table, np.argsort(codes))
             wrong = list(_numbers(task, placed))
-            found[name] = _given(task, answers, placed, _digest(placed))
+            sha256, kept = _digest(placed), counts[np.sort(codes) // CODES]
+            placed = {key: (v[kept], null[kept]) for key, (v, null) in placed.items()}
+            found[name] = _given(task, answers, placed, sha256)
         problems += [f"{name}: {problem}" for problem in wrong]
     if problems:
         raise ValueError(
@@ -156,26 +168,33 @@ def _levels(task: Task) -> list[str]:
     return [quantile_name(level) for level in task.levels]
 
 
-def _wanted(task: Task, answers: Answers) -> Ints:
-    """Return the codes that a table must have, ascending: example, then epoch."""
+def epochs_of(task: Task, answers: Answers) -> pl.DataFrame:
+    """Return what is asked of each scored example: id, first and last epoch.
+
+    Sorted by id. Both are 0 where no curve is asked for.
+    """
+    runs = pl.DataFrame({"id": answers.ids}, schema={"id": pl.String})
     if task.kind != "curve":
-        return np.arange(len(answers.ids)) * CODES
+        return runs.with_columns(first=pl.lit(0), last=pl.lit(0))
     last = answers.runs["num_steps"] // answers.runs["steps_per_epoch"]
-    ends = zip(last.to_list(), answers.curves, strict=True)
-    return np.concatenate(
-        [
-            row * CODES + np.arange(end - len(curve) + 1, end + 1)
-            for row, (end, curve) in enumerate(ends)
-        ]
-    )
+    length = pl.Series([len(curve) for curve in answers.curves], dtype=pl.Int64)
+    last = last.cast(pl.Int64)
+    return runs.with_columns(first=last - length + 1, last=last)
 
 
-def _codes(answers: Answers, table: pl.DataFrame) -> tuple[Ints, list[str]]:
+def _wanted(asked: pl.DataFrame) -> Ints:
+    """Return the codes that a table must have, ascending: example, then epoch."""
+    ends = zip(asked["first"].to_list(), asked["last"].to_list(), strict=True)
+    rows = [row * CODES + np.arange(a, b + 1) for row, (a, b) in enumerate(ends)]
+    return np.concatenate([np.empty(0, np.int64), *rows])
+
+
+def _codes(names: Sequence[str], table: pl.DataFrame) -> tuple[Ints, list[str]]:
     """Return the code of each row, and the ids that are not asked for."""
-    number = {name: row for row, name in enumerate(answers.ids)}
+    number = {name: row for row, name in enumerate(names)}
     ids = table["id"].to_list()
     strangers = [name for name in ids if name not in number]
-    codes = np.array([number.get(name, -1) for name in ids]) * CODES
+    codes = np.array([number.get(name, -1) for name in ids], np.int64) * CODES
     if "epoch" in table.columns:
         codes = codes + table["epoch"].cast(pl.Int64).to_numpy()
     return codes, strangers
@@ -206,14 +225,14 @@ def _form(task: Task, table: pl.DataFrame) -> Iterator[str]:
 
 
 def _rows(
-    answers: Answers, wanted: Ints, codes: Ints, strangers: list[str]
+    names: Sequence[str], wanted: Ints, codes: Ints, strangers: list[str]
 ) -> Iterator[str]:
     """Yield which examples are missing, not asked for, or there twice."""
 
     def named(some: Ints) -> list[str]:
         epochs = some % CODES
         return [
-            answers.ids[row] + (f" epoch {epoch}" if epoch else "")
+            names[row] + (f" epoch {epoch}" if epoch else "")
             for row, epoch in zip(
                 (some // CODES).tolist(), epochs.tolist(), strict=True
             )
@@ -221,13 +240,13 @@ def _rows(
 
     known = codes[codes >= 0]
     found, count = np.unique(known, return_counts=True)
-    for what, names in (
+    for what, some in (
         ("missing", named(np.setdiff1d(wanted, found))),
         ("not asked for", strangers + named(np.setdiff1d(found, wanted))),
         ("there more than once", named(found[count > 1])),
     ):
-        if names:
-            yield f"{_some(names)} {what}"
+        if some:
+            yield f"{_some(some)} {what}"
 
 
 def _some(names: list[str]) -> str:

@@ -17,6 +17,8 @@ from harness.storage import replacing
 from tasks.answering import Answered, answer
 from tasks.availability import unavailable
 from tasks.base import TASKS, Task
+from tasks.blind.targets import HiddenTargets
+from tasks.blind.view import ask_hidden, hidden_tasks, is_blind, not_hidden
 from tasks.prediction import Charge, make_predictor
 from tasks.question import ask
 from tasks.sealed import Entry, Sealed, folder_of, judge, load, save, seal
@@ -45,6 +47,9 @@ class PredictRequest:
     """Names of tasks; None: all that can be asked of the corpus."""
     name: str
     """What tables call the predictor."""
+    public: bool = False
+    """Of a blind corpus: cross-validate its public families, rather than answer for
+    its hidden runs."""
 
 
 def predictor_part(name: str, arguments: Sequence[str]) -> Part:
@@ -84,6 +89,7 @@ def predict(
             that was named.
     """
     corpus = Corpus.open(request.corpus)
+    hidden = is_blind(corpus) and not request.public
     submission = _begun(request, corpus)
     done: dict[str, Any] = {
         "submission": str(request.out),
@@ -91,14 +97,20 @@ def predict(
         "not_asked": {},
         "failed": {},
     }
-    for task in _tasks(request.tasks):
-        why = unavailable(task, corpus)
+    names = request.tasks
+    if hidden and names is None:
+        names = [name for name in hidden_tasks(corpus) if name in TASKS.names()]
+        lacking = set(hidden_tasks(corpus)) - set(names)
+        unknown = "this runcast has no such task: `pip install --upgrade runcast`"
+        done["not_asked"] |= dict.fromkeys(sorted(lacking), unknown)
+    for task in _tasks(names):
+        why = not_hidden(task, corpus) if hidden else unavailable(task, corpus)
         if why is not None:
             if request.tasks is not None:
                 raise DataError(f"{task.name} cannot be asked: {why}")
             done["not_asked"][task.name] = why
             continue
-        question, _ = ask(corpus, task)
+        question = ask_hidden(corpus, task) if hidden else ask(corpus, task)[0]
         try:
             answered = answer(question, request.part)
         except PredictorError as error:
@@ -132,34 +144,39 @@ def score(
     corpus_folder: Path,
     *,
     tasks: Sequence[str] | None = None,
+    targets: Path | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> pl.DataFrame:
     """Return the scores of a submission and of each task's reference.
 
-    The truth of each task is worked out once a corpus and kept in the user's cache.
+    The truth of each task is worked out once a corpus and kept in the user's cache;
+    that about hidden runs comes from `targets`.
 
     Args:
         folder: Submission.
         corpus_folder: The corpus that it answers about.
         tasks: Names; None: all that the submission answers.
+        targets: Private folder of a blind corpus, see `tasks.blind.targets`.
         resamples: Resamples behind each interval.
         seed: Names the draws.
 
     Raises:
         CorpusError: The submission is not readable, or answers about another corpus.
         KeyError: It does not answer a task, or this runcast does not know it.
-        ValueError: Predictions are not what was asked for, or of another version.
+        ValueError: Predictions are not what was asked for, or of another version; or
+            they are about hidden runs and there are no targets.
     """
     submission = read_submission(folder)
     corpus = Corpus.open(corpus_folder)
-    sha256 = str(corpus.manifest["manifest_sha256"])
+    sha256 = corpus.data_sha256
     if submission.corpus_sha256 != sha256:
         raise CorpusError(
             f"{folder} answers about {submission.corpus} "
             f"({submission.corpus_sha256[:12]}...), {corpus_folder} is {corpus.name} "
             f"({sha256[:12]}...): score it against the corpus that it was made for"
         )
+    truth_of = _truth(submission, corpus, folder, targets)
     names = sorted(submission.tasks) if tasks is None else list(tasks)
     rows = []
     for name in names:
@@ -169,12 +186,34 @@ def score(
             charge=submission.charge,
             arguments=submission.predictor.params,
         )
-        truth = kept(corpus, task)
+        truth = truth_of(task)
         found = judge(truth, {submission.name: entry}, resamples=resamples, seed=seed)
         rows.append(found)
     if not rows:
         raise CorpusError(f"{folder} answers no task")
     return pl.concat(rows)
+
+
+def _truth(
+    submission: Submission, corpus: Corpus, folder: Path, targets: Path | None
+) -> Callable[[Task], Sealed]:
+    """Return what gives the truth about the runs that a submission answers for."""
+    if targets is None:
+        if submission.hidden:
+            raise ValueError(
+                f"{folder} answers for hidden runs of {corpus.name}: only whoever "
+                "holds their targets can score it (--targets FOLDER); `harness "
+                "predict --public` answers for public runs, which everybody can score"
+            )
+        return lambda task: kept(corpus, task)
+    if not submission.hidden:
+        raise ValueError(
+            f"{folder} answers for public runs of {corpus.name}, {targets} holds the "
+            "targets of hidden ones: score it without --targets"
+        )
+    found = HiddenTargets.open(targets)
+    found.belongs_to(submission.corpus_sha256, str(folder))
+    return found.sealed
 
 
 def kept(corpus: Corpus, task: Task) -> Sealed:
@@ -184,7 +223,7 @@ def kept(corpus: Corpus, task: Task) -> Sealed:
         DataError: The corpus cannot be asked this.
     """
     root = cache_folder() / TARGETS
-    place = folder_of(root, str(corpus.manifest["manifest_sha256"]), task)
+    place = folder_of(root, corpus.data_sha256, task)
     try:
         return load(place, task)
     except CorpusError:
@@ -209,7 +248,8 @@ def _tasks(names: Sequence[str] | None) -> list[Task]:
 def _begun(request: PredictRequest, corpus: Corpus) -> Submission:
     """Return the submission that is added to, or a new one."""
     charge = Charge.of(make_predictor(request.part))
-    sha256 = str(corpus.manifest["manifest_sha256"])
+    sha256 = corpus.data_sha256
+    hidden = is_blind(corpus) and not request.public
     fresh = Submission(
         name=request.name,
         predictor=request.part,
@@ -219,11 +259,18 @@ def _begun(request: PredictRequest, corpus: Corpus) -> Submission:
         tasks={},
         runcast=__version__,
         seconds={},
+        hidden=hidden,
     )
     if not request.out.exists() or not any(request.out.iterdir()):
         return fresh
     old = read_submission(request.out)
     same = (old.predictor, old.corpus_sha256) == (request.part, sha256)
+    if same and old.hidden != hidden:
+        kind, other = ("hidden", "public")[:: 1 if old.hidden else -1]
+        raise ValueError(
+            f"{request.out} holds answers for {kind} runs, these are for {other} ones: "
+            "name another folder with --out"
+        )
     if not same:
         raise ValueError(
             f"{request.out} holds answers of {old.predictor.name} about {old.corpus} "

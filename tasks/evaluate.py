@@ -108,6 +108,7 @@ def evaluate(
     arguments: Mapping[str, Mapping[str, Any]] | None = None,
     costs: Mapping[str, Cost] | None = None,
     controls: Floats | None = None,
+    asked: pl.DataFrame | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> pl.DataFrame:
@@ -123,6 +124,7 @@ def evaluate(
         arguments: What each predictor was made with.
         costs: What each predictor consumed, see `tasks.cost`.
         controls: `[n, C]`, see `tasks.controls`.
+        asked: What had to be answered, see `tasks.checked.checked`.
         resamples: Bootstrap resamples.
         seed: Names all draws.
 
@@ -132,7 +134,7 @@ def evaluate(
 
     Cost: 432 runs, 17 predictors, 7 metrics, 1,000 resamples: about .6 s on one core.
     """
-    said = checked(task, answers, predictions)
+    said = checked(task, answers, predictions, asked)
     reference = _reference(task, said)
     filled = {name: one.filled(reference) for name, one in said.items()}
     found = scores(task, answers, filled, resamples=resamples, seed=seed)

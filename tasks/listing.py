@@ -11,6 +11,7 @@ from harness.columns import aligned
 from harness.corpus import Corpus
 from tasks.availability import unavailable
 from tasks.base import TASKS, Task
+from tasks.blind.view import is_blind, num_hidden
 from tasks.statistics.attainable import attainable
 from tasks.targets import TARGETS
 
@@ -26,7 +27,8 @@ def list_tasks(
     Keys: task, version, question, kind, target, unit, window, signals (None: all),
     settings, split, metrics, reference; with a corpus also unavailable (why, or None),
     runs, families, and ceiling, the best value of the primary metric that knowing the
-    configuration allows (None: not defined, or no replicates).
+    configuration allows (None: not defined, or no replicates); of a blind corpus these
+    are of its public runs, and hidden is the number of hidden runs that are asked for.
 
     Args:
         corpus: To be asked; None lists the tasks alone.
@@ -63,6 +65,8 @@ def _described(task: Task) -> dict[str, Any]:
 def _asked(task: Task, corpus: Corpus) -> dict[str, Any]:
     why = unavailable(task, corpus)
     found: dict[str, Any] = {"unavailable": why}
+    if is_blind(corpus):
+        found["hidden"] = num_hidden(task, corpus)
     if why is not None:
         return found | {"runs": 0, "families": 0, "ceiling": None}
     target = TARGETS.get(task.target.name)(corpus, **task.target.params)
@@ -85,8 +89,10 @@ def tasks_text(rows: Sequence[dict[str, Any]]) -> str:
     if asked:
         heads += ["runs", "families", "ceiling"]
     open_ = [row for row in rows if not row.get("unavailable")]
+    if any("hidden" in row for row in rows):
+        heads.append("hidden")
     table = [heads, *(_cells(row, asked) for row in open_)]
-    lines = aligned(table, right=(1, 4, 5, 6))
+    lines = aligned(table, right=(1, 4, 5, 6, 7))
     lines += ["", *(f"{row['task']}: {row['question']}" for row in open_)]
     return "\n".join([*lines, *_closed(rows)])
 
@@ -117,4 +123,6 @@ def _cells(row: dict[str, Any], asked: bool) -> list[str]:
     if asked:
         ceiling = "-" if row["ceiling"] is None else f"{row['ceiling']:.4g}"
         cells += [f"{row['runs']:,}", f"{row['families']:,}", ceiling]
+    if "hidden" in row:
+        cells.append(f"{row['hidden']:,}")
     return cells

@@ -7,7 +7,7 @@ environment or later value is in it, and the order of the examples says nothing.
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from harness.corpus import Corpus
-from harness.early.curves import Curves32, EarlyCurves, Recorded, early_curves
+from harness.early.curves import RATE, Curves32, EarlyCurves, Recorded, early_curves
 from harness.early.table import signals_of, wide
 from harness.spec import Part
 from tasks.base import Task, Visibility
@@ -37,6 +37,8 @@ NUMBERS: Final = ("batch_size", "epochs", "precision")
 LENGTHS: Final = ("num_steps", "steps_per_epoch")
 """Always shown: how long the run is meant to be."""
 ID_BYTES: Final = 8
+PLANNED: Final = "planned_lr"
+"""Signal of a hidden run: the learning rates of the whole run, see `tasks.blind`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +163,10 @@ class Observations:
 
 
 def observe(
-    corpus: Corpus, task: Task, run_ids: Collection[str]
+    corpus: Corpus,
+    task: Task,
+    run_ids: Collection[str],
+    names: Mapping[str, str] | None = None,
 ) -> tuple[Observations, dict[str, str]]:
     """Return what `task` shows of some runs, and the run behind each example.
 
@@ -172,8 +177,10 @@ def observe(
         corpus: An open corpus.
         task: Says what is seen.
         run_ids: Runs that have curves.
+        names: Names of runs that are not to be called by their `example_id`.
     """
-    run_of = {example_id(task, corpus, run): run for run in run_ids}
+    given = names or {}
+    run_of = {given.get(run) or example_id(task, corpus, run): run for run in run_ids}
     name_of = {run: example for example, run in run_of.items()}
     seen = task.visibility
     read = (_chosen(block, name_of) for block in _blocks(corpus, seen.until))
@@ -293,7 +300,7 @@ def _planned(corpus: Corpus, block: EarlyCurves, run_of: dict[str, str]) -> Curv
     equal settings shows how, else the rates are NaN from there on.
     """
     runs = [run_of[example] for example in block.run_ids]
-    table = corpus.curves(["lr"], run_ids=runs)
+    table = corpus.curves([RATE, PLANNED], run_ids=runs)
     rates = np.full((len(runs), block.num_steps), np.nan, np.float32)
     row = {run: i for i, run in enumerate(runs)}
     for run_id, steps, values in table.select("run_id", "steps", "values").rows():

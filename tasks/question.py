@@ -44,6 +44,9 @@ class Question:
     """All examples of the task; a predictor gets a fold's part of them."""
     rounds: tuple[tuple[Targets, tuple[str, ...]], ...]
     """A fold each: what is learned from, and the ids that are scored."""
+    hidden: bool = False
+    """Whether the scored runs are hidden: nobody but the holder of the targets can
+    score the answers, see `tasks.blind`."""
     _views: dict[tuple[tuple[str, ...] | None, bool], Observations] = field(
         default_factory=dict, repr=False
     )
@@ -141,7 +144,7 @@ def ask(corpus: Corpus, task: Task) -> tuple[Question, Answers]:
         tested = tuple(sorted(example_of[run] for run in division.test))
         if known and tested:
             train = everyone.of(known)
-            rounds.append((_targets(task, train, run_of, rows), tested))
+            rounds.append((truth_of(task, train, run_of, rows), tested))
     if not rounds:
         raise DataError(
             f"{task.name}: {len(runs)} runs of {corpus.name} leave nothing to learn "
@@ -150,7 +153,7 @@ def ask(corpus: Corpus, task: Task) -> tuple[Question, Answers]:
     question = Question(
         task=task,
         corpus=corpus.name,
-        corpus_sha256=str(corpus.manifest["manifest_sha256"]),
+        corpus_sha256=corpus.data_sha256,
         everyone=everyone,
         rounds=tuple(rounds),
     )
@@ -165,13 +168,20 @@ def ask(corpus: Corpus, task: Task) -> tuple[Question, Answers]:
     return question, Answers.of(scored, runs.select("family_id", "value"), further)
 
 
-def _targets(
+def truth_of(
     task: Task,
     seen: Observations,
     run_of: Mapping[str, str],
     rows: Mapping[str, Mapping[str, Any]],
 ) -> Targets:
-    """Return the truth of observed examples."""
+    """Return the truth of observed examples.
+
+    Args:
+        task: What is asked.
+        seen: The examples.
+        run_of: The run behind each.
+        rows: family_id and value of each run.
+    """
     family = [rows[run_of[name]]["family_id"] for name in seen.ids]
     is_curve = task.kind == "curve"
     values = [] if is_curve else [rows[run_of[name]]["value"] for name in seen.ids]

@@ -25,6 +25,7 @@ from harness.spec import Part, canonical_json
 from harness.storage import read_parquet, replacing, write_parquet, write_text
 from tasks.answering import Answered, answer
 from tasks.base import Task
+from tasks.checked import epochs_of
 from tasks.controls import controls
 from tasks.cost import cost, measurements
 from tasks.evaluate import evaluate
@@ -32,7 +33,7 @@ from tasks.prediction import Charge, make_predictor
 from tasks.question import Answers, Question, ask
 
 CARD: Final = "sealed.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when the files change their meaning."""
 CODE: Final = ("tasks", "baselines", "harness.early", "harness.fits")
 """Packages whose code decides what is sealed."""
@@ -62,6 +63,8 @@ class Sealed:
     """The corpus's table `signals`: prices."""
     counts: pl.DataFrame
     """How often probes measured, see `tasks.cost.measurements`."""
+    asked: pl.DataFrame
+    """What must be answered, scored or not: id, first, last, see `tasks.checked`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,7 @@ def sealed(
         reference=reference.table,
         signals=corpus.signals(),
         counts=measurements(corpus, question.task.visibility.until),
+        asked=epochs_of(question.task, answers),
     )
 
 
@@ -138,6 +142,7 @@ def judge(
             for name, entry in everyone.items()
         },
         controls=found.controls,
+        asked=found.asked,
         resamples=resamples,
         seed=seed,
     )
@@ -169,6 +174,7 @@ def save(found: Sealed, folder: Path) -> None:
         "reference": found.reference,
         "signals": found.signals,
         "counts": found.counts,
+        "asked": found.asked,
     }
     for name, table in tables.items():
         with replacing(folder / f"{name}.parquet") as temporary:
@@ -215,6 +221,7 @@ def load(folder: Path, task: Task) -> Sealed:
         reference=_read(folder, "reference"),
         signals=_read(folder, "signals"),
         counts=_read(folder, "counts"),
+        asked=_read(folder, "asked"),
     )
 
 

@@ -48,6 +48,8 @@ class Submission:
     """Version of the harness that wrote it."""
     seconds: Mapping[str, float]
     """fit and predict, all tasks together, self-reported."""
+    hidden: bool = False
+    """Whether it answers about hidden runs, see `tasks.blind`."""
 
 
 def write_answers(
@@ -78,6 +80,7 @@ def write_answers(
         tasks=dict(sorted(tasks.items())),
         runcast=__version__,
         seconds=seconds,
+        hidden=question.hidden,
     )
     write_text(folder / CARD, tomli_w.dumps(_document(done)))
     return done
@@ -113,6 +116,7 @@ def read_submission(folder: Path) -> Submission:
             tasks={name: task["version"] for name, task in found["tasks"].items()},
             runcast=found["runcast"],
             seconds=found.get("seconds", {}),
+            hidden=bool(found["corpus"].get("hidden", False)),
         )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path} is not TOML in UTF-8: {error}") from error
@@ -162,11 +166,17 @@ def _document(submission: Submission) -> dict[str, Any]:
     }
     if submission.charge.signals is not None:
         predictor["uses"] = list(submission.charge.signals)
+    corpus: dict[str, Any] = {
+        "name": submission.corpus,
+        "sha256": submission.corpus_sha256,
+    }
+    if submission.hidden:
+        corpus["hidden"] = True
     return {
         "name": submission.name,
         "runcast": submission.runcast,
         "predictor": predictor,
-        "corpus": {"name": submission.corpus, "sha256": submission.corpus_sha256},
+        "corpus": corpus,
         "seconds": {k: round(v, 3) for k, v in submission.seconds.items()},
         "tasks": {name: {"version": v} for name, v in submission.tasks.items()},
     }

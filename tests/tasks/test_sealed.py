@@ -30,7 +30,7 @@ def test_what_is_kept_scores_as_what_was_made(corpus, tmp_path, kind):
 
 def test_another_definition_lies_elsewhere_and_is_not_read(corpus, tmp_path):
     asked, other = task(), task(until=0.5)
-    digest = str(corpus.manifest["manifest_sha256"])
+    digest = corpus.data_sha256
     places = {folder_of(tmp_path, digest, each) for each in (asked, other)}
     places |= {folder_of(tmp_path, "0" * 64, asked)}
     assert len(places) == 3

@@ -44,7 +44,7 @@ def test_what_is_written_is_read(written, corpus):
     folder, submission, tables = written
     assert read_submission(folder) == _rounded(submission)
     assert submission.tasks == {"other": "1", "test/w40": "1"}
-    assert submission.corpus_sha256 == corpus.manifest["manifest_sha256"]
+    assert submission.corpus_sha256 == corpus.data_sha256
     for name, table in tables.items():
         assert read_predictions(folder, name).equals(table)
 
