@@ -49,7 +49,7 @@ def test_all_of_it_is_small():
 def test_scores_are_of_this_corpus_and_its_predictions(name):
     folder = CORPORA / "scores" / name
     scores = pl.read_parquet(folder / "scores.parquet")
-    digest = Corpus.open(CORPORA / name).manifest["manifest_sha256"]
+    digest = Corpus.open(CORPORA / name).data_sha256
     assert set(scores["corpus_sha256"]) == {digest}
     for task in scores["task"].unique():
         table = pl.read_parquet(folder / "predictions" / f"{task}.parquet")
