@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from harness import __version__
 from harness.corpus import Corpus
 from harness.manifest import MANIFEST, manifest_text
 from harness.publish import BLOCK_RUNS, ENCODINGS, curve_segments
@@ -118,8 +119,9 @@ def write_corpus(folder: Path, num_runs: int) -> None:
         }
         for path in sorted(folder.glob("*/*.parquet"))
     }
-    manifest = {"name": "bench", "schema_version": SCHEMA_VERSION, "files": files}
-    manifest |= {"rows": {}, "shards": {}}
+    manifest = {"name": "bench", "version": "1", "schema_version": SCHEMA_VERSION}
+    manifest |= {"runcast_version": __version__, "grids": [], "rows": {}}
+    manifest |= {"shards": {}, "files": files}
     (folder / MANIFEST).write_text(manifest_text(manifest))
 
 

@@ -43,7 +43,7 @@ from harness.storage import (
 
 __all__ = ["build", "curve_segments", "run_row", "write_corpus"]
 
-BLOCK_RUNS: Final = 2000
+BLOCK_RUNS: Final = 10_000
 """Runs held in memory at a time, and runs a file of each table, at most."""
 BLOCK_VALUES: Final = 16_000_000
 """Curve values held in memory at a time, unless a single run has more (128 MB)."""

@@ -1,0 +1,1 @@
+"""Published corpora as other people's readers see them."""
