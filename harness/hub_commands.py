@@ -115,7 +115,10 @@ def publish(
 
 def download(
     source: Annotated[
-        str, typer.Argument(metavar="REPO", help="ORG/NAME or ORG/NAME@v1.0.0.")
+        str,
+        typer.Argument(
+            metavar="REPO_OR_DIR", help="ORG/NAME, ORG/NAME@v1.0.0, or a folder."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder; the same command finishes it.")],
     revision: Annotated[
@@ -125,15 +128,21 @@ def download(
 ) -> None:
     """Bring a corpus from the Hub to a folder, every byte compared."""
     from harness.hub.address import Address, checked_repo
-    from harness.hub.download import download, newest
+    from harness.hub.download import copy, download, newest
 
     repo, _, named = source.partition("@")
     if named and revision and named != revision:
-        fail(f"REPO names {named}, --revision names {revision}", EXIT_USAGE)
+        fail(f"{source} names {named}, --revision names {revision}", EXIT_USAGE)
     with usage():
-        checked_repo(repo)
-        address = Address(repo, named or revision or newest(repo))
-        manifest = download(address, out, say=_say)
+        if Path(source).is_dir():
+            if revision:
+                fail(f"{source} is a folder: leave --revision out", EXIT_USAGE)
+            manifest = copy(Path(source), out, say=_say)
+        else:
+            checked_repo(repo)
+            address = Address(repo, named or revision or newest(repo))
+            source = str(address)
+            manifest = download(address, out, say=_say)
     text = (
         f"{manifest['name']} {manifest['version']} in {out}: "
         f"{manifest['rows']['runs']:,} runs"
@@ -141,7 +150,7 @@ def download(
     done = {
         "corpus": manifest["name"],
         "version": manifest["version"],
-        "from": str(address),
+        "from": source,
         "out": str(out),
         "rows": manifest["rows"],
         "manifest_sha256": manifest["manifest_sha256"],

@@ -124,6 +124,33 @@ def download(
     return remote.manifest
 
 
+def copy(folder: Path, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
+    """Bring a corpus from one folder to another, and compare every file.
+
+    What `download` does, without a Hub: the files of the manifest and no others, the
+    manifest last.
+
+    Raises:
+        CorpusError: The corpus is damaged, or the target holds something else.
+        StorageError: The target cannot be written.
+    """
+    manifest = read_manifest(folder)
+    files = manifest["files"]
+    _check_target(out, manifest, str(folder))
+    _drop_changed(out, files)
+    for name, entry in files.items():
+        if not _is_same(folder / name, entry):
+            raise CorpusError(
+                f"{folder / name} is missing or has changed: `harness verify {folder}`"
+            )
+        with replacing(out / name) as temporary:
+            shutil.copyfile(folder / name, temporary)
+    with replacing(out / MANIFEST) as temporary:
+        shutil.copyfile(folder / MANIFEST, temporary)
+    say(f"{len(files) + 1} files verified")
+    return manifest
+
+
 def _fetched(repo: str, name: str, revision: str) -> Path:
     from huggingface_hub import constants, hf_hub_download
 

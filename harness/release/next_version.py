@@ -35,8 +35,8 @@ def next_notes(
         today: YYYY-MM-DD.
 
     Raises:
-        ValueError: The version is there already with other tables, is older than the
-            newest, or does not say what is new.
+        ValueError: Another corpus is there, or the version with other tables; or it is
+            older than the newest, or does not say what is new.
     """
     own = corpus.manifest.get(RELEASE)
     chosen = _chosen(corpus, last, own, version)
@@ -75,6 +75,11 @@ def _chosen(
     """
     if last is None:
         return Version.of(version or (own["version"] if own else FIRST))
+    if last["name"] != corpus.name:
+        raise ValueError(
+            f"the corpus {last['name']} is there, not {corpus.name}: name another "
+            "destination with --to"
+        )
     newest = Version.of(last["version"])
     same = data_sha256(last) == corpus.data_sha256
     chosen = Version.of(version) if version else newest

@@ -28,7 +28,8 @@ def held(corpus: Corpus, version: str, *, tables: str = "same") -> dict[str, Any
     files = dict(corpus.manifest["files"])
     if tables == "other":
         files["runs/part-00000.parquet"] = {"sha256": "0" * 64, "bytes": 1}
-    return {"version": version, "files": files, RELEASE: notes.to_json()}
+    named = {"name": corpus.name, "version": version}
+    return named | {"files": files, RELEASE: notes.to_json()}
 
 
 def test_the_first_release_is_1_0_0(corpus):
@@ -63,6 +64,12 @@ def test_a_new_version_says_what_is_new(corpus):
         ("1.0.0", "Begun."),
     ]
     assert notes.changes[0].released == TODAY
+
+
+def test_another_corpus_at_the_destination_is_left_alone(corpus):
+    last = held(corpus, "1.0.0") | {"name": "other"}
+    with pytest.raises(ValueError, match=r"the corpus other is there, not test-corpus"):
+        told(corpus, last=last, version="2.0.0", changes="All new.")
 
 
 def test_an_older_version_is_refused(corpus):

@@ -204,7 +204,7 @@ def test_mistakes_on_the_command_line_are_told(hub, built_folder, tmp_path):
     assert "cannot list the versions of org/none" in said
     where = ("--out", tmp_path / "x", "--revision", "v1.0.0")
     result = run("download", "org/none@v2.0.0", *where, code=2)
-    assert "REPO names v2.0.0, --revision names v1.0.0" in result.output
+    assert "org/none@v2.0.0 names v2.0.0, --revision names v1.0.0" in result.output
     assert "holds no finished corpus" in failing("publish", tmp_path, "--to", REPO)
     result = run("publish", built_folder, "--to", REPO, "--version", "one", code=2)
     assert "expected three numbers" in result.output
@@ -216,3 +216,20 @@ def test_a_destination_is_a_folder_where_one_could_be_meant(tmp_path, monkeypatc
     (tmp_path / "org").mkdir()
     assert not is_hub("org/name")
     assert not any(map(is_hub, ("./org/name", "/tmp/x", "name", "a/b/c", "~/x")))
+
+
+def test_a_folder_is_downloaded_like_a_repository(released, tmp_path):
+    out = tmp_path / "out"
+    run("download", released, "--out", out)
+    assert contents(out) == contents(released)
+    (out / "README.md").write_text("changed")
+    run("download", released, "--out", out)
+    assert contents(out) == contents(released)
+    said = run("download", released, "--out", out, "--revision", "v1.0.0", code=2)
+    assert "is a folder: leave --revision out" in said.output
+    broken = Path(shutil.copytree(released, tmp_path / "broken"))
+    (broken / "README.md").write_text("changed")
+    assert "README.md is missing or has changed" in failing(
+        "download", broken, "--out", tmp_path / "second"
+    )
+    assert not (tmp_path / "second" / MANIFEST).exists()
