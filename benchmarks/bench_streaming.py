@@ -65,7 +65,7 @@ def one_signal() -> int:
         for path in sorted(files.glob(at)):
             # without its cache, a handle fetches what is read and nothing more
             with files.open(path, cache_type="none") as handle:
-                parquet = pq.ParquetFile(handle)
+                parquet = pq.ParquetFile(handle, pre_buffer=False)
                 groups = groups_of(parquet, SIGNAL)
                 # threads that call a handle of Python may outlive the interpreter
                 found = parquet.read_row_groups(groups, use_threads=False)

@@ -70,7 +70,7 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Release a corpus: card, figures, metadata, version; to the Hub or a folder."""
-    from harness.release.publish import Request, publish_corpus, publish_secret
+    from harness.release.command import Request, publish_corpus, publish_secret
     from tasks.blind.command import BlindOptions, blinded, targets_package
     from tasks.blind.targets import CARD
 

@@ -13,8 +13,8 @@ from harness.corpus import Corpus
 from harness.errors import CorpusError
 from harness.manifest import MANIFEST, manifest_text, read_manifest
 from harness.publish import build
+from harness.release.command import Request, is_hub, publish_corpus
 from harness.release.notes import RELEASE
-from harness.release.publish import Request, is_hub, publish_corpus
 from harness.storage import sha256_of
 from harness.verify import verify
 from tests.harness.conftest import record
