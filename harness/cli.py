@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -33,6 +33,9 @@ from harness.task_commands import (
     tasks,
 )
 
+EXIT_CTRL_C: Final = 130
+"""What typer makes of Ctrl-C in a command."""
+
 app = typer.Typer(
     help="Train grids of runs, record what can be seen early, build run corpora, "
     "and ask who can forecast how each run ends.",
@@ -50,8 +53,10 @@ def main() -> None:
         app()
     except RuncastError as error:
         fail(str(error), EXIT_FAILED)
-    except KeyboardInterrupt:
-        fail("stopped; the same command again resumes", EXIT_INTERRUPTED)
+    except SystemExit as stop:
+        if stop.code == EXIT_CTRL_C:
+            fail("stopped; the same command again resumes", EXIT_INTERRUPTED)
+        raise
 
 
 @app.command(

@@ -1,7 +1,11 @@
 """`harness publish` and `harness download`, to folders and a Hub on loopback."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from tests.hub.client import pointed_at
 from tests.hub.server import Hub
 
 REPO = "org/corpus"
+ROOT = Path(__file__).resolve().parents[3]
 SAID = ("README.md", "DATASHEET.md", "LICENSE", "CITATION.cff", "croissant.json")
 
 
@@ -233,3 +238,30 @@ def test_a_folder_is_downloaded_like_a_repository(released, tmp_path):
         "download", broken, "--out", tmp_path / "second"
     )
     assert not (tmp_path / "second" / MANIFEST).exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_no_trace_and_the_same_command_goes_on(plain, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    code = "from harness.cli import main; main()"
+    command = [sys.executable, "-c", code, "publish", str(plain), "--to", REPO]
+    with Hub(tmp_path / "hub", xet=False) as hub:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+        places = {"TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)}
+        environment = kept | hub.environment(tmp_path / "home") | places
+        hub.fail(1, "503", times=100, match="/commit/")
+        process = subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        while "trying again" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 75, said
+        assert "the same command again resumes" in said
+        assert list(scratch.iterdir()) == []
+        hub.faults.clear()
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        assert set(hub.tags(REPO)) == {"v1.0.0"}
+        assert set(hub.branches(REPO)) == {"main"}
