@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import CorpusError
-from harness.hub.address import is_repo
+from harness.hub.address import is_address, is_repo
 from harness.schema import SCHEMA_VERSION
 from harness.storage import sha256_of, write_text
 
@@ -77,6 +77,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _hint(folder: Path) -> str:
     """Return what to write where a repository of the Hub was meant."""
     text = folder.as_posix()
+    if is_address(text):
+        return f" (`harness download {text} --out DIR` brings it to one)"
     return f" (write {text}@v1.0.0 for a version on the Hub)" if is_repo(text) else ""
 
 

@@ -128,4 +128,6 @@ def _told(error: BaseException) -> str:
         401: "log in with `hf auth login` or set HF_TOKEN",
         403: "the token must be allowed to write to this repository",
     }.get(status_of(error) or 0)
+    if "Connect" in type(error).__name__:
+        mend = "is the network up, and HF_ENDPOINT right where it is set?"
     return f"{line} ({mend})" if mend else line

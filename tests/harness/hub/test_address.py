@@ -1,11 +1,14 @@
 """How corpora on the Hub are called."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.corpus import Corpus
 from harness.errors import CorpusError
 from harness.hub.address import Address, is_address, is_repo
 from harness.hub.client import without_secrets
+from harness.verify import verify
 
 
 def test_an_address_is_read_and_written_alike():
@@ -35,6 +38,11 @@ def test_a_missing_folder_that_looks_like_a_repository_tells_of_the_hub(tmp_path
     assert is_repo("org/name")
     with pytest.raises(CorpusError, match=r"org/name@v1\.0\.0 for a version on"):
         Corpus.open("org/name")
+
+
+def test_where_a_folder_is_needed_a_version_on_the_hub_is_told_how_to_be_one():
+    (problem,) = verify(Path("org/name@v1.0.0"))
+    assert "`harness download org/name@v1.0.0 --out DIR` brings it" in str(problem)
 
 
 def test_no_token_is_shown(monkeypatch):
