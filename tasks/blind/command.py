@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness.errors import CorpusError
 from harness.hub.package import Package
 from harness.release.notes import FIRST
 from harness.secret import read_key
+from harness.storage import TEMPORARY_PREFIX
 from tasks.blind.release import Request, blind
 from tasks.blind.targets import CARD, HiddenTargets
 
@@ -100,8 +102,12 @@ def targets_package(folder: Path) -> Package:
 def _keep(made: Path, targets: Path) -> None:
     """Move the targets to where they stay, or find the same ones there."""
     if not targets.exists() or not any(targets.iterdir()):
-        targets.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(made, targets, dirs_exist_ok=True)
+        beside = targets.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+        try:
+            shutil.copytree(made, beside)
+            beside.replace(targets)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
         return
     if (targets / CARD).exists():
         there = HiddenTargets.open(targets)
