@@ -163,7 +163,10 @@ class Corpus:
         if name not in self._verified:
             path = self.folder / name if self._fetch is None else self._fetch(name)
             if sha256_of(path) != self.manifest["files"][name]["sha256"]:
-                raise CorpusError(f"{path} has changed: `harness verify {self.folder}`")
+                mend = f"`harness verify {self.folder}`"
+                if self._fetch is not None:
+                    mend = "`harness download` without --out fetches it again"
+                raise CorpusError(f"{path} has changed: {mend}")
             self._verified[name] = path
         return self._verified[name]
 

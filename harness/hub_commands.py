@@ -120,15 +120,20 @@ def download(
             metavar="REPO_OR_DIR", help="ORG/NAME, ORG/NAME@v1.0.0, or a folder."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder; the same command finishes it.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder (default: the Hub client's cache, for work offline)."
+        ),
+    ] = None,
     revision: Annotated[
         str | None, typer.Option(help="Such as v1.0.0 (default: the newest version).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Bring a corpus from the Hub to a folder, every byte compared."""
+    """Bring a corpus from the Hub to a folder or the cache, every byte compared."""
     from harness.hub.address import Address, checked_repo
-    from harness.hub.download import copy, download, newest
+    from harness.hub.download import copy, download, fill_cache, newest
 
     repo, _, named = source.partition("@")
     if named and revision and named != revision:
@@ -137,12 +142,17 @@ def download(
         if Path(source).is_dir():
             if revision:
                 fail(f"{source} is a folder: leave --revision out", EXIT_USAGE)
+            if out is None:
+                raise ValueError(f"{source} is a folder: name another with --out")
             manifest = copy(Path(source), out, say=_say)
         else:
             checked_repo(repo)
             address = Address(repo, named or revision or newest(repo))
             source = str(address)
-            manifest = download(address, out, say=_say)
+            if out is None:
+                out, manifest, _ = fill_cache(address, say=_say)
+            else:
+                manifest = download(address, out, say=_say)
     text = (
         f"{manifest['name']} {manifest['version']} in {out}: "
         f"{manifest['rows']['runs']:,} runs"

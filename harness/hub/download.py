@@ -93,35 +93,49 @@ def download(
             manifest were sent.
         StorageError: The folder cannot be written.
     """
-    remote = with_tries(
-        lambda: manifest_at(str(address)),
-        f"read the manifest of {address}",
-        say=say,
-        pause_s=pause_s,
-    )
+    remote = manifest_at(str(address))
     files = remote.manifest["files"]
     _check_target(out, remote.manifest, str(address))
-    size = sum(entry["bytes"] for entry in files.values())
-    say(f"{address}: {len(files) + 1} files, {size / 1e6:,.1f} MB, to {out}")
     _drop_changed(out, files)
-    with_tries(
-        lambda: _snapshot(address.repo, remote.folder.name, out, list(files)),
-        f"download {address}; what was fetched is kept, and the same command again "
-        "goes on",
-        say=say,
-        pause_s=pause_s,
-    )
-    changed = [name for name in files if not _is_same(out / name, files[name])]
-    if changed:
-        raise CorpusError(
-            f"{address} holds other bytes than its manifest says: "
-            f"{', '.join(changed[:5])}; tell its authors"
-        )
+    _bring(address, remote, out, say, pause_s)
+    _compare(address, out, files)
     with replacing(out / MANIFEST) as temporary:
         shutil.copyfile(remote.folder / MANIFEST, temporary)
     shutil.rmtree(out / CLIENT, ignore_errors=True)
     say(f"{len(files) + 1} files verified")
     return remote.manifest
+
+
+def fill_cache(
+    address: Address, *, say: Callable[[str], None], pause_s: float = PAUSE_S
+) -> Remote:
+    """Bring all files of a version to the client's cache, each compared.
+
+    From then on `Corpus.open` needs no network. A file of the cache that has other
+    bytes is fetched again.
+
+    Raises:
+        HubError: The Hub cannot be asked, or has no such version.
+        CorpusError: Bytes that differ from the manifest were sent.
+    """
+    from huggingface_hub import hf_hub_download
+
+    remote = manifest_at(str(address))
+    files = remote.manifest["files"]
+    _bring(address, remote, None, say, pause_s)
+    for name, entry in files.items():
+        if not _is_same(remote.folder / name, entry):
+            with hub_errors(f"fetch {name} of {address} again"):
+                hf_hub_download(
+                    address.repo,
+                    name,
+                    repo_type=KIND,
+                    revision=remote.folder.name,
+                    force_download=True,
+                )
+    _compare(address, remote.folder, files)
+    say(f"{len(files) + 1} files verified")
+    return remote
 
 
 def copy(folder: Path, out: Path, *, say: Callable[[str], None]) -> dict[str, Any]:
@@ -164,17 +178,47 @@ def _fetched(repo: str, name: str, revision: str) -> Path:
         return Path(hf_hub_download(repo, name, repo_type=KIND, revision=revision))
 
 
-def _snapshot(repo: str, commit: str, out: Path, names: list[str]) -> None:
+def _bring(
+    address: Address,
+    remote: Remote,
+    out: Path | None,
+    say: Callable[[str], None],
+    pause_s: float,
+) -> None:
+    """Fetch the files of the manifest to a folder, or to the client's cache."""
     from huggingface_hub import snapshot_download
 
-    out.mkdir(parents=True, exist_ok=True)
-    snapshot_download(
-        repo,
-        repo_type=KIND,
-        revision=commit,
-        local_dir=out,
-        allow_patterns=names,
+    files = remote.manifest["files"]
+    size = sum(entry["bytes"] for entry in files.values())
+    where = "the cache" if out is None else out
+    say(f"{address}: {len(files) + 1} files, {size / 1e6:,.1f} MB, to {where}")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    with_tries(
+        lambda: snapshot_download(
+            address.repo,
+            repo_type=KIND,
+            revision=remote.folder.name,
+            local_dir=out,
+            allow_patterns=list(files),
+        ),
+        f"download {address}; what was fetched is kept, and the same command again "
+        "goes on",
+        say=say,
+        pause_s=pause_s,
     )
+
+
+def _compare(
+    address: Address, folder: Path, files: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse files that are not those of the manifest."""
+    changed = [name for name in files if not _is_same(folder / name, files[name])]
+    if changed:
+        raise CorpusError(
+            f"{address} holds other bytes than its manifest says: "
+            f"{', '.join(changed[:5])}; tell its authors"
+        )
 
 
 def _check_tag(address: Address, manifest: Mapping[str, Any]) -> None:

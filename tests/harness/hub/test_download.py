@@ -7,7 +7,7 @@ import pytest
 from harness.corpus import Corpus
 from harness.errors import CorpusError, HubError
 from harness.hub.address import Address
-from harness.hub.download import download, newest
+from harness.hub.download import download, fill_cache, newest
 from harness.hub.package import Package
 from harness.hub.publish import publish
 from harness.manifest import MANIFEST, manifest_text
@@ -76,6 +76,34 @@ def test_what_was_read_once_is_there_without_the_hub(filled, tmp_path):
         with pytest.raises(HubError, match=r"harness download org/other --revision"):
             Corpus.open("org/other@v1.0.0")
     assert filled.requests == []
+
+
+def test_a_filled_cache_needs_no_hub(filled, release, tmp_path):
+    fill_cache(ADDRESS, say=quiet, pause_s=0)
+    filled.reset_log()
+    with pointed_at(filled, tmp_path / "home", offline=True):
+        corpus = Corpus.open(str(ADDRESS))
+        assert corpus.curves().equals(Corpus.open(release).curves())
+        assert len(corpus.ood()) == corpus.manifest["rows"]["ood"]
+    assert filled.requests == []
+
+
+def test_a_damaged_cache_is_mended_by_filling_it_again(filled, tmp_path):
+    name = "runs/part-00000.parquet"
+    path = Corpus.open(str(ADDRESS)).path(name).resolve()
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    fill_cache(ADDRESS, say=quiet, pause_s=0)
+    assert len(Corpus.open(str(ADDRESS)).runs()) == 12
+
+
+def test_a_cache_is_not_filled_with_other_bytes(filled, tmp_path):
+    name = "runs/part-00000.parquet"
+    filled.overwrite(REPO, "v1.0.0", name, b"x", keep_hashes=False)
+    with (
+        pointed_at(filled, tmp_path / "elsewhere"),
+        pytest.raises(CorpusError, match=rf"holds other bytes .* {name}"),
+    ):
+        fill_cache(ADDRESS, say=quiet, pause_s=0)
 
 
 def test_a_file_that_the_cache_holds_changed_is_refused(filled, tmp_path):

@@ -1,11 +1,14 @@
 """Publishing to a Hub on loopback, driven by the real client."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from harness.corpus import Corpus
 from harness.errors import HubError
 from harness.hub.package import OWN, Package
 from harness.hub.publish import publish
+from harness.storage import sha256_of
 from tests.harness.hub.small import small_release
 from tests.hub.client import pointed_at
 from tests.hub.server import Hub
@@ -130,3 +133,25 @@ def test_the_messages_of_a_refused_token_do_not_hold_it(tmp_path, package):
                 publish(package, REPO, say=said.append, pause_s=0)
     assert token not in str(caught.value) + "".join(said)
     assert len(said) == 3  # three more tries were announced
+
+
+@pytest.mark.slow
+def test_hundreds_of_files_that_take_several_commits_come_to_main_in_one(hub, tmp_path):
+    folder = tmp_path / "many"
+    (folder / "curves").mkdir(parents=True)
+    for number in range(600):
+        table = pa.table({"x": [number]})
+        pq.write_table(table, folder / f"curves/segment-0-{number:05d}.parquet")
+    (folder / "corpus.json").write_text("{}")
+    files = {
+        f"curves/{path.name}": {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+        for path in (folder / "curves").iterdir()
+    }
+    many = Package.of_files(
+        folder, files, manifest_name="corpus.json", version="1.0.0", title="many"
+    )
+    send(many)
+    uploads = [r for r in hub.requests if r[1].endswith(f"commit/{BRANCH}")]
+    assert (len(uploads) > 1) == hub.xet
+    assert len(hub.commits(REPO)) == 2
+    assert held(hub, "v1.0.0") == local(many)
