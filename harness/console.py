@@ -31,6 +31,11 @@ def answer(data: Any, text: str, as_json: bool) -> None:
     typer.echo(json.dumps(data, indent=1, default=str) if as_json else text)
 
 
+def say(line: str) -> None:
+    """Print a line about what is going on, to stderr."""
+    typer.echo(line, err=True)
+
+
 def fail(message: str, code: int) -> None:
     """Print a message to stderr and leave with an exit code."""
     typer.echo(f"harness: {message}", err=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.console import EXIT_USAGE, Json, answer, fail, usage
+from harness.console import EXIT_USAGE, Json, answer, fail, say, usage
 
 PUBLISH_EPILOG = (
     "Example: harness publish runs/t4 --to ORG/t4-cifar10. Log in first (`hf auth "
@@ -22,7 +22,9 @@ def publish(
         Path,
         typer.Argument(metavar="DIR", help="Corpus folder, or targets of --blind."),
     ],
-    to: Annotated[str, typer.Option(help="ORG/NAME on the Hub, or a folder.")],
+    to: Annotated[
+        str, typer.Option(help="ORG/NAME on the Hub, or a folder (a new one: ./NAME).")
+    ],
     version: Annotated[
         str | None, typer.Option(help="Such as 1.1.0 (default: 1.0.0, the first).")
     ] = None,
@@ -79,7 +81,7 @@ def publish(
         fail("options of --blind are given without it", EXIT_USAGE)
     with usage(), contextlib.ExitStack() as stack:
         if (folder / CARD).exists():
-            done = publish_secret(targets_package(folder), to, say=_say)
+            done = publish_secret(targets_package(folder), to, say=say)
         else:
             if blind:
                 if targets is None or key is None:
@@ -95,7 +97,7 @@ def publish(
                     accept=accept or (),
                     version=version,
                 )
-                folder = stack.enter_context(blinded(options, _say))
+                folder = stack.enter_context(blinded(options, say))
             request = Request(
                 folder=folder,
                 to=to,
@@ -105,7 +107,7 @@ def publish(
                 authors=tuple(author or ()),
                 private=private,
             )
-            done = publish_corpus(request, say=_say)
+            done = publish_corpus(request, say=say)
     text = (
         f"{done['outcome']}: {done['corpus']} {done['version']} at {done['to']}, "
         f"{done['files']} files, {done['bytes'] / 1e6:,.1f} MB"
@@ -144,15 +146,15 @@ def download(
                 fail(f"{source} is a folder: leave --revision out", EXIT_USAGE)
             if out is None:
                 raise ValueError(f"{source} is a folder: name another with --out")
-            manifest = copy(Path(source), out, say=_say)
+            manifest = copy(Path(source), out, say=say)
         else:
             checked_repo(repo)
             address = Address(repo, named or revision or newest(repo))
             source = str(address)
             if out is None:
-                out, manifest, _ = fill_cache(address, say=_say)
+                out, manifest, _ = fill_cache(address, say=say)
             else:
-                manifest = download(address, out, say=_say)
+                manifest = download(address, out, say=say)
     text = (
         f"{manifest['name']} {manifest['version']} in {out}: "
         f"{manifest['rows']['runs']:,} runs"
@@ -166,7 +168,3 @@ def download(
         "manifest_sha256": manifest["manifest_sha256"],
     }
     answer(done, text, as_json)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ from harness.storage import (
 
 __all__ = ["build", "curve_segments", "run_row", "write_corpus"]
 
+Run = TypeVar("Run")
 BLOCK_RUNS: Final = 10_000
 """Runs held in memory at a time, and runs a file of each table, at most."""
 BLOCK_VALUES: Final = 16_000_000
@@ -163,7 +164,7 @@ def _write_tables(
             write_parquet(temporary, groups[0], groups, encodings)
         counts[name.split("/")[0]] += sum(map(len, groups))
 
-    for number, block in enumerate(_blocks(records)):
+    for number, block in enumerate(blocks(records, _num_values)):
         run_rows += [run_row(r, grids.get(r.config.run_id, ())) for r in block]
         signals.add(block)
         suffix = f"{number:05d}.parquet"
@@ -178,18 +179,27 @@ def _write_tables(
     return counts
 
 
-def _blocks(records: Iterable[RunRecord]) -> Iterator[list[RunRecord]]:
-    """Yield the records in order, as many at a time as memory is meant for."""
-    block: list[RunRecord] = []
+def blocks(runs: Iterable[Run], size_of: Callable[[Run], int]) -> Iterator[list[Run]]:
+    """Yield runs in order, as many at a time as memory is meant for; one block if none.
+
+    Args:
+        runs: Whatever stands for a run.
+        size_of: Returns the number of its curve values.
+    """
+    block: list[Run] = []
     values = 0
-    for record in records:
-        size = sum(len(curve.values) for curve in record.curves.values())
+    for run in runs:
+        size = size_of(run)
         if block and (len(block) == BLOCK_RUNS or values + size > BLOCK_VALUES):
             yield block
             block, values = [], 0
-        block.append(record)
+        block.append(run)
         values += size
     yield block
+
+
+def _num_values(record: RunRecord) -> int:
+    return sum(len(curve.values) for curve in record.curves.values())
 
 
 def curve_segments(records: Sequence[RunRecord]) -> dict[int, list[pa.Table]]:

@@ -1,13 +1,12 @@
 """The table `signals` of a corpus: what every signal means and what it cost."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from harness.record import RunRecord
 from harness.schema import SIGNALS, Signal
 
 _ACCOUNT: Final = {"train": "log_s", "evaluate": "eval_s"}
@@ -23,6 +22,18 @@ PRICE_COLUMNS: Final = (
 """Means over the runs that carry the signal. A probe of several signals is paid once:
 each of them shows its whole price. A share of passes weighs a backward pass as two
 forward ones; null means not counted."""
+
+
+class Payer(Protocol):
+    """What is asked of a run: a `RunRecord`, or less."""
+
+    @property
+    def signals(self) -> Sequence[Signal]:
+        """Signals of the probes that it carried."""
+
+    @property
+    def costs(self) -> Mapping[str, float]:
+        """What it spent, by account."""
 
 
 class _Price(NamedTuple):
@@ -46,7 +57,7 @@ class SignalTable:
         self._signals: dict[Signal, None] = dict.fromkeys(SIGNALS)
         self._prices: defaultdict[tuple[str, str], _Price] = defaultdict(_Price)
 
-    def add(self, records: Iterable[RunRecord]) -> None:
+    def add(self, records: Iterable[Payer]) -> None:
         """Take note of what these runs recorded and paid."""
         for record in records:
             self._signals |= dict.fromkeys(record.signals)

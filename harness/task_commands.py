@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.console import EXIT_FAILED, EXIT_USAGE, Json, answer, fail, usage
+from harness.console import EXIT_FAILED, EXIT_USAGE, Json, answer, fail, say, usage
 
 TASKS_EPILOG = "Example: harness tasks --corpus corpora/t4-digits"
 PREDICT_EPILOG = (
@@ -87,7 +87,7 @@ def predict(
             name=name or predictor,
             public=public,
         )
-        done = commands.predict(request, say=_say)
+        done = commands.predict(request, say=say)
     answer(done, commands.predict_text(done), as_json)
     if done["failed"]:
         raise typer.Exit(EXIT_FAILED)
@@ -121,7 +121,7 @@ def score(
     answer(rows.to_dicts(), score_text(rows), as_json)
     if out is not None:
         commands.write_scores(out, rows)
-        _say(f"scores: {out}")
+        say(f"scores: {out}")
 
 
 def reproduce(
@@ -153,12 +153,8 @@ def reproduce(
             resamples=resamples,
             jobs=jobs,
         )
-        done = reproduce(request, say=_say)
+        done = reproduce(request, say=say)
     text = f"{score_text(done.scores)}\n\n{summary(done)}"
     answer(done.to_json(), text, as_json)
     if done.failed:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)

@@ -7,7 +7,7 @@ environment or later value is in it, and the order of the examples says nothing.
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +16,11 @@ import numpy.typing as npt
 import polars as pl
 
 from harness.corpus import Corpus
-from harness.early.curves import RATE, Curves32, EarlyCurves, Recorded, early_curves
+from harness.early.curves import Curves32, EarlyCurves, Recorded, early_curves
 from harness.early.table import signals_of, wide
 from harness.spec import Part
 from tasks.base import Task, Visibility
+from tasks.planned import known_rates
 
 PARTS: Final = (
     "dataset.",
@@ -37,8 +38,6 @@ NUMBERS: Final = ("batch_size", "epochs", "precision")
 LENGTHS: Final = ("num_steps", "steps_per_epoch")
 """Always shown: how long the run is meant to be."""
 ID_BYTES: Final = 8
-PLANNED: Final = "planned_lr"
-"""Signal of a hidden run: the learning rates of the whole run, see `tasks.blind`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,25 +293,7 @@ def _reordered(curve: Recorded, order: npt.NDArray[np.int64]) -> Recorded:
 
 
 def _planned(corpus: Corpus, block: EarlyCurves, run_of: dict[str, str]) -> Curves32:
-    """Return the learning rate at every update of a block's runs, as planned.
-
-    A run that diverged recorded only a part of it; the plan goes on where a run of
-    equal settings shows how, else the rates are NaN from there on.
-    """
+    """Return the learning rate at every update of a block's runs, `[N, num_steps]`."""
     runs = [run_of[example] for example in block.run_ids]
-    table = corpus.curves([RATE, PLANNED], run_ids=runs)
-    rates = np.full((len(runs), block.num_steps), np.nan, np.float32)
-    row = {run: i for i, run in enumerate(runs)}
-    for run_id, steps, values in table.select("run_id", "steps", "values").rows():
-        rates[row[run_id], np.asarray(steps) - 1] = values
-    _completed(rates, corpus, runs)
-    return frozen(rates)
-
-
-def _completed(rates: Curves32, corpus: Corpus, runs: Sequence[str]) -> None:
-    """Fill what a diverged run lacks from a run of its family that did not."""
-    families = dict(corpus.runs(["run_id", "family_id"]).rows())
-    whole = np.asarray(np.isfinite(rates).all(axis=1))
-    plan = {families[run]: rates[i] for i, run in enumerate(runs) if whole[i]}
-    for i in np.flatnonzero(~whole).tolist():
-        rates[i] = plan.get(families[runs[i]], rates[i])
+    rates = known_rates(corpus, runs)
+    return frozen(np.stack([rates[run] for run in runs]))

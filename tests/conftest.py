@@ -2,10 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.hub.server import Hub
 
 # Bits hold for a number of threads: one, as the workers have (before torch is loaded).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,6 +24,26 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"no real data at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(params=[False, True], ids=["lfs", "xet"])
+def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Hub"]:
+    """A Hub on loopback, without and with Xet, that this process's client speaks to."""
+    yield from _spoken_to(tmp_path, xet=request.param)
+
+
+@pytest.fixture
+def lfs_hub(tmp_path: Path) -> Iterator["Hub"]:
+    """The same without Xet, where the way of the bytes does not matter."""
+    yield from _spoken_to(tmp_path, xet=False)
+
+
+def _spoken_to(place: Path, *, xet: bool) -> Iterator["Hub"]:
+    from tests.hub.client import pointed_at
+    from tests.hub.server import Hub
+
+    with Hub(place / "hub", xet=xet) as found, pointed_at(found, place / "home"):
+        yield found
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def history(repo: str) -> History:
             continue
         try:
             begun[str(Version.of(version))] = _manifest(repo, branch.name)
-        except (CorpusError, FileNotFoundError):
+        except CorpusError:
             continue  # interrupted before the manifest was there
     return History(last, begun)
 
@@ -53,22 +53,22 @@ def _manifest(repo: str, revision: str) -> Mapping[str, Any]:
     """Return the manifest at a revision.
 
     Raises:
-        FileNotFoundError: There is none.
+        HubError: The Hub cannot be asked.
+        CorpusError: There is none, or not of a release.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
 
+    strange = CorpusError(
+        f"{repo}@{revision} was not made by `harness publish`: name another repository"
+    )
     with hub_errors(f"read {MANIFEST} of {repo}@{revision}"):
-        try:
-            path = hf_hub_download(repo, MANIFEST, repo_type=KIND, revision=revision)
-        except EntryNotFoundError:
-            path = None
-    if path is None:
-        raise FileNotFoundError(f"{repo}@{revision} has no {MANIFEST}")
+        if not hub_api().file_exists(repo, MANIFEST, repo_type=KIND, revision=revision):
+            raise strange
+        path = hf_hub_download(repo, MANIFEST, repo_type=KIND, revision=revision)
     data = Path(path).read_bytes()
     manifest = parse_manifest(data, f"{repo}@{revision}/{MANIFEST}")
     if RELEASE not in manifest:
-        raise CorpusError(f"{repo}@{revision} was not made by `harness publish`")
+        raise strange
     return manifest
 
 

@@ -1,9 +1,11 @@
 """`README.md` of a corpus: Hub metadata and what a reader needs, filled from facts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
+from harness.release.columns import ROWS_ARE
 from harness.release.facts import Facts, TableFacts
+from harness.release.figures import Picture
 from harness.release.licence import bibtex_entry, licence_of
 from harness.release.limits import limits
 from harness.release.notes import Notes
@@ -19,30 +21,6 @@ SIZES: Final = (
     ("100K<n<1M", 10**6),
 )
 """The Hub's names of sizes, and the number of runs below which each applies."""
-
-ROWS_ARE: Final = {
-    "runs": "a run: ids, settings, final scores, costs",
-    "curves": "a signal of a run in a segment of it",
-    "ood": "a run on one corruption and severity",
-    "events": "something that happened in a run",
-    "signals": "a signal: meaning, unit, price",
-    "hidden_runs": "a hidden run in a window: what may be known of it",
-    "hidden_curves": "a signal of a hidden run in a segment of it",
-    "hidden_roles": "what a hidden run is in a task",
-}
-"""What a row of each table is."""
-
-
-class Picture(Protocol):
-    """A figure of the card."""
-
-    @property
-    def name(self) -> str:
-        """File name in the folder `figures`."""
-
-    @property
-    def caption(self) -> str:
-        """What it shows."""
 
 
 class Access(NamedTuple):
@@ -84,7 +62,7 @@ def card_text(
         prices=prices(facts.signals),
         rows_are=ROWS_ARE,
         edges=WINDOW_EDGES,
-        bibtex=None if notes is None else bibtex_entry(facts, notes),
+        bibtex=None if notes is None else bibtex_entry(facts.name, facts.runs, notes),
     )
 
 

@@ -7,6 +7,18 @@ follow a rule; a column outside both is an error, so that none is published unde
 import re
 from typing import Final, NamedTuple
 
+ROWS_ARE: Final = {
+    "runs": "a run: ids, settings, final scores, costs",
+    "curves": "a signal of a run in a segment of it",
+    "ood": "a run on one corruption and severity",
+    "events": "something that happened in a run",
+    "signals": "a signal: meaning, unit, price",
+    "hidden_runs": "a hidden run in a window: what may be known of it",
+    "hidden_curves": "a signal of a hidden run in a segment of it",
+    "hidden_roles": "what a hidden run is in a task",
+}
+"""What a row of each table is."""
+
 
 class Column(NamedTuple):
     """Description of a column."""

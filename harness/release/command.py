@@ -2,7 +2,7 @@
 
 import datetime
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,12 @@ from harness.hub.client import PAUSE_S
 from harness.manifest import MANIFEST, read_manifest
 from harness.release.build import check_replaceable, move_in, staged
 from harness.release.next_version import next_notes
-from harness.release.notes import LICENCE, RELEASE
+from harness.release.notes import LICENCE, RELEASE, Notes
+from harness.release.sources import UNKNOWN
 from harness.verify import SHOWN, verify
 
 if TYPE_CHECKING:
     from harness.hub.package import Package
-
-FOREIGN_LICENCE = "unknown"
-"""Licence of imported curves, unless whoever publishes them tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +116,7 @@ def _to_hub(
     from harness.hub.package import Package
     from harness.hub.publish import publish
 
+    say(f"to the Hub, as {request.to} is no folder (a new one is ./{request.to})")
     known = history(request.to)
     notes = _told(corpus, request, request.to, known.last, known.begun)
     with (
@@ -168,9 +167,9 @@ def _told(
     corpus: Corpus,
     request: Request,
     repo: str | None,
-    last: Any,
-    begun: Any,
-) -> Any:
+    last: Mapping[str, Any] | None,
+    begun: Mapping[str, Mapping[str, Any]],
+) -> Notes:
     """Return the notes of the release, with what the request says of it."""
     notes = next_notes(
         corpus,
@@ -185,7 +184,7 @@ def _told(
     if request.licence is not None:
         given["licence"] = request.licence
     elif "origin" in corpus.manifest and notes.licence == LICENCE:
-        given["licence"] = FOREIGN_LICENCE
+        given["licence"] = UNKNOWN
     if request.authors:
         given["authors"] = request.authors
     return replace(notes, **given)

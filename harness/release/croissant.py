@@ -3,7 +3,6 @@
 Describes files, tables and columns for machines (mlcommons.org/croissant/1.0).
 """
 
-import importlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.manifest import HIDDEN_TABLES, TABLES
-from harness.release.columns import describe
+from harness.release.columns import ROWS_ARE, describe
+from harness.release.licence import LICENCES, bibtex_entry
 from harness.release.notes import Notes, Version
 from harness.release.responsible import HUB, PROV, provenance, statements
 
@@ -26,14 +26,6 @@ _CONFORMS_TO: Final = (
 _REPOSITORY: Final = "repo"
 _NO_DIGEST: Final = "https://github.com/mlcommons/croissant/issues/80"
 """What stands for the digest of a repository, which has none."""
-_LICENCES: Final = {
-    "apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
-    "cc-by-4.0": "https://creativecommons.org/licenses/by/4.0/",
-    "cc-by-nc-4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
-    "cc-by-sa-4.0": "https://creativecommons.org/licenses/by-sa/4.0/",
-    "cc0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
-    "mit": "https://opensource.org/license/mit",
-}
 _FORMATS: Final = {
     ".parquet": "application/x-parquet",
     ".md": "text/markdown",
@@ -49,16 +41,6 @@ _KEYWORDS: Final = (
     "hyperparameters",
     "benchmark",
 )
-_TABLES: Final = {
-    "runs": "A row a run: ids, configuration, final scores and costs.",
-    "curves": "A row a run, signal and segment of the run: steps and values.",
-    "ood": "A row a run and cell of an out-of-distribution set.",
-    "events": "A row for everything that happened at a step of a run.",
-    "signals": "A row a signal: what it means and what it cost.",
-    "hidden_runs": "A row a hidden run: what is known of it beforehand.",
-    "hidden_curves": "As curves, of hidden runs, up to the end of the window.",
-    "hidden_roles": "A row a task and run: whether to learn from it or to predict it.",
-}
 
 
 def croissant_text(
@@ -76,19 +58,21 @@ def croissant_text(
         notes: Version, changes, licence.
 
     Raises:
-        ModuleNotFoundError: mlcroissant is not installed.
         KeyError: A column is described nowhere.
     """
-    mlc = _mlcroissant()
+    import mlcroissant as mlc
+
     files: Mapping[str, Mapping[str, Any]] = manifest_fields["files"]
     tables = _tables(files)
     metadata = mlc.Metadata(
         name=manifest_fields["name"],
         description=_description(manifest_fields),
-        license=[_LICENCES.get(notes.licence, notes.licence)],
+        license=[_licence(notes)],
         version=notes.version,
         date_published=notes.released,
-        cite_as=_citation(manifest_fields["name"], notes),
+        cite_as=bibtex_entry(
+            manifest_fields["name"], manifest_fields["rows"]["runs"], notes
+        ),
         creators=[mlc.Organization(name=author) for author in notes.authors],
         url=None if notes.repo is None else f"{HUB}/{notes.repo}",
         keywords=list(_KEYWORDS),
@@ -105,15 +89,10 @@ def croissant_text(
     return json.dumps(data | provenance(folder, manifest_fields), indent=1) + "\n"
 
 
-def _mlcroissant() -> Any:
-    """Return the package, which has no type information."""
-    try:
-        return importlib.import_module("mlcroissant")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "a release needs mlcroissant for its metadata: "
-            "pip install 'runcast[publish]'"
-        ) from error
+def _licence(notes: Notes) -> str:
+    """Return the address of the licence, its name where there is none."""
+    known = LICENCES.get(notes.licence)
+    return known[1].removesuffix("legalcode") if known else notes.licence
 
 
 def _tables(files: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -127,7 +106,8 @@ def _tables(files: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _objects(files: Mapping[str, Mapping[str, Any]], notes: Notes) -> Iterator[Any]:
     """Yield every file with its digest; of a Hub data set first the repository."""
-    mlc = _mlcroissant()
+    import mlcroissant as mlc
+
     base = ""
     if notes.repo is not None:
         tag = Version.of(notes.version).tag
@@ -152,7 +132,8 @@ def _objects(files: Mapping[str, Mapping[str, Any]], notes: Notes) -> Iterator[A
 
 
 def _sets(tables: Mapping[str, list[str]], notes: Notes) -> Iterator[Any]:
-    mlc = _mlcroissant()
+    import mlcroissant as mlc
+
     for table in tables:
         yield mlc.FileSet(
             id=f"{table}-files",
@@ -166,7 +147,7 @@ def _sets(tables: Mapping[str, list[str]], notes: Notes) -> Iterator[Any]:
 
 def _record_set(folder: Path, table: str, names: list[str], *, imported: bool) -> Any:
     """Return a table; one of a single file is read without knowing the others."""
-    mlc = _mlcroissant()
+    import mlcroissant as mlc
 
     def source(column: str) -> Any:
         extract = mlc.Extract(column=column)
@@ -192,14 +173,15 @@ def _record_set(folder: Path, table: str, names: list[str], *, imported: bool) -
     return mlc.RecordSet(
         id=table,
         name=table,
-        description=_TABLES[table],
+        description=f"A row is {ROWS_ARE[table]}.",
         key=["runs/run_id"] if table == "runs" else None,
         fields=fields,
     )
 
 
 def _data_type(kind: pa.DataType) -> str:
-    mlc = _mlcroissant()
+    import mlcroissant as mlc
+
     if pa.types.is_boolean(kind):
         return str(mlc.DataType.BOOL)
     if pa.types.is_integer(kind):
@@ -220,15 +202,4 @@ def _description(manifest: Mapping[str, Any]) -> str:
         f"{rows['runs']:,} training runs of neural networks with configuration, "
         f"curves along the run, final scores and costs.{hidden} For predicting how a "
         "run ends from its first epochs."
-    )
-
-
-def _citation(name: str, notes: Notes) -> str:
-    """Return a BibTeX entry."""
-    where = f"  url = {{{HUB}/{notes.repo}}},\n" if notes.repo else ""
-    key = "".join(c for c in name if c.isalnum() or c in "-_")
-    return (
-        f"@misc{{{key},\n  title = {{{name}, version {notes.version}}},\n"
-        f"  author = {{{' and '.join(f'{{{a}}}' for a in notes.authors)}}},\n"
-        f"{where}  year = {{{notes.released[:4]}}}\n}}"
     )

@@ -61,7 +61,7 @@ def citation_text(facts: Facts, notes: Notes) -> str:
     fields: dict[str, Any] = {
         "cff-version": "1.2.0",
         "message": "If you use this corpus, please cite it as below.",
-        "title": _title(facts),
+        "title": _title(facts.name, facts.runs),
         "type": "dataset",
         "authors": [{"name": author} for author in notes.authors],
         "version": notes.version,
@@ -75,11 +75,17 @@ def citation_text(facts: Facts, notes: Notes) -> str:
     return f"{CardData(**fields).to_yaml()}\n"
 
 
-def bibtex_entry(facts: Facts, notes: Notes) -> str:
-    """Return an entry `@misc` for BibTeX."""
-    words = re.findall(r"[a-z0-9]+", f"{facts.name} {notes.version}".lower())
+def bibtex_entry(name: str, runs: int, notes: Notes) -> str:
+    """Return an entry `@misc` for BibTeX.
+
+    Args:
+        name: Name of the corpus.
+        runs: Number of its runs.
+        notes: Version, day and authors.
+    """
+    words = re.findall(r"[a-z0-9]+", f"{name} {notes.version}".lower())
     fields = {
-        "title": f"{{{bibtex(_title(facts))}}}",
+        "title": f"{{{bibtex(_title(name, runs))}}}",
         "author": " and ".join(f"{{{bibtex(a)}}}" for a in notes.authors),
         "year": notes.released[:4],
         "version": notes.version,
@@ -90,8 +96,8 @@ def bibtex_entry(facts: Facts, notes: Notes) -> str:
     return "\n".join([f"@misc{{{'-'.join(words)},", *lines, "}"])
 
 
-def _title(facts: Facts) -> str:
-    return f"{facts.name}: a corpus of {facts.runs:,} training runs"
+def _title(name: str, runs: int) -> str:
+    return f"{name}: a corpus of {runs:,} training runs"
 
 
 def _address(repo: str, notes: Notes) -> str:

@@ -16,7 +16,8 @@ from tasks.blind.metadata import metadata
 from tasks.blind.prefixes import Beginnings, Nearest, nearest
 from tasks.blind.view import read_table
 from tasks.blind.windows import Window
-from tasks.observations import LENGTHS, PLANNED, is_setting
+from tasks.observations import LENGTHS, is_setting
+from tasks.planned import PLANNED
 
 __all__ = ["CHECKS", "Finding", "Made"]
 

@@ -22,7 +22,8 @@ from tasks.base import Task
 from tasks.blind.planned import planned_rates
 from tasks.blind.tables import curve_groups, write
 from tasks.blind.windows import Window
-from tasks.observations import LENGTHS, PLANNED, is_setting
+from tasks.observations import LENGTHS, is_setting
+from tasks.planned import PLANNED
 from tasks.splits import divide
 
 RUNS_FILE: Final = "hidden_runs/part-00000.parquet"

@@ -3,12 +3,12 @@
 import json
 
 import numpy as np
-import polars as pl
 
 from harness.corpus import Corpus
-from harness.early.curves import RATE, Curves32
+from harness.early.curves import Curves32
 from harness.errors import DataError
 from harness.registry import SCHEDULES
+from tasks.planned import known_rates
 
 
 def planned_rates(corpus: Corpus, run_ids: list[str]) -> dict[str, Curves32]:
@@ -24,26 +24,13 @@ def planned_rates(corpus: Corpus, run_ids: list[str]) -> dict[str, Curves32]:
     Raises:
         DataError: The plan of a run is not known.
     """
+    rates = known_rates(corpus, run_ids)
+    unknown = [run for run in run_ids if not np.isfinite(rates[run]).all()]
     names = ["run_id", "family_id", "num_steps", "steps_per_epoch", "config_json"]
-    runs = corpus.runs(names)
-    families = runs.filter(pl.col("run_id").is_in(run_ids))["family_id"].unique()
-    runs = runs.filter(pl.col("family_id").is_in(families.to_list())).sort("run_id")
-    runs = runs.filter(pl.col("num_steps") > 0)
-    rates = {
-        run: np.full(steps, np.nan, np.float32)
-        for run, steps in runs.select("run_id", "num_steps").rows()
-    }
-    curves = corpus.curves([RATE], run_ids=list(rates))
-    for run, steps, values in curves.select("run_id", "steps", "values").rows():
-        rates[run][np.asarray(steps) - 1] = values
-    family_of = dict(runs.select("run_id", "family_id").rows())
-    whole = {family_of[run]: x for run, x in rates.items() if np.isfinite(x).all()}
-    for row in runs.filter(pl.col("run_id").is_in(run_ids)).iter_rows(named=True):
-        run = row["run_id"]
-        if not np.isfinite(rates[run]).all():
-            known = whole.get(row["family_id"])
-            rates[run] = known if known is not None else _configured(row, corpus.name)
-    return {run: rates[run] for run in run_ids}
+    for row in corpus.runs(names).iter_rows(named=True) if unknown else ():
+        if row["run_id"] in unknown:
+            rates[row["run_id"]] = _configured(row, corpus.name)
+    return rates
 
 
 def _configured(row: dict[str, object], name: str) -> Curves32:

@@ -5,10 +5,10 @@ Which runs share a file or a row group depends on the public runs alone.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 
 from harness.corpus import Corpus
 from harness.importers.missing import curve_sizes
-from harness.publish import BLOCK_RUNS, BLOCK_VALUES, ENCODINGS, GROUP_VALUES
-from harness.record import RunRecord
+from harness.publish import ENCODINGS, GROUP_VALUES, blocks
 from harness.schema import CURVES, RUNS, Signal
 from harness.signal_table import PRICE_COLUMNS, SignalTable
 from harness.spec import canonical_json
@@ -52,7 +51,10 @@ def write_public(source: Corpus, folder: Path, run_ids: Sequence[str]) -> None:
     write(folder / "runs/part-00000.parquet", [runs.select(kept)])
     write(folder / "signals/part-00000.parquet", [_priced(source, runs)])
     others = {name: _rows(source, name, run_ids) for name in ("ood", "events")}
-    for number, block in enumerate(_blocks(source, run_ids)):
+    sizes = curve_sizes(source).group_by("run_id").agg(pl.col("n").sum())
+    size = dict(sizes.rows())
+    every = blocks(sorted(run_ids), lambda run: int(size.get(run, 0)))
+    for number, block in enumerate(every):
         suffix = f"{number:05d}.parquet"
         frame = source.curves(run_ids=block).sort("signal", "run_id")
         parts = {
@@ -111,29 +113,14 @@ def _of(table: pa.Table, run_ids: Sequence[str]) -> pa.Table:
     return kept.combine_chunks()
 
 
-def _blocks(source: Corpus, run_ids: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the runs in order, as many at a time as `harness.publish` holds."""
-    sizes = curve_sizes(source).group_by("run_id").agg(pl.col("n").sum())
-    size = dict(sizes.rows())
-    block: list[str] = []
-    values = 0
-    for run in sorted(run_ids):
-        more = size.get(run, 0)
-        if block and (len(block) == BLOCK_RUNS or values + more > BLOCK_VALUES):
-            yield block
-            block, values = [], 0
-        block.append(run)
-        values += more
-    if block:
-        yield block
-
-
 @dataclass(frozen=True, slots=True)
 class _Paid:
-    """What `SignalTable` reads of a record."""
+    """A run of a table, as `SignalTable` asks about it."""
 
     signals: tuple[Signal, ...]
+    """Signals of its probes."""
     costs: dict[str, float]
+    """What it spent, by account."""
 
 
 def _priced(source: Corpus, runs: pa.Table) -> pa.Table:
@@ -155,7 +142,7 @@ def _priced(source: Corpus, runs: pa.Table) -> pa.Table:
         )
         for row in runs.select(["run_id", *columns]).to_pylist()
     ]
-    prices.add(cast(list[RunRecord], paid))  # it reads these two of a record
+    prices.add(paid)
     new = pl.DataFrame(prices.table()).select(*KEYS, *PRICE_COLUMNS)
     joined = table.select(words).join(new, on=KEYS, how="left", maintain_order="left")
     (name,) = [n for n in source.manifest["files"] if n.startswith("signals/")]

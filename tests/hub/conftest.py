@@ -1,14 +1,10 @@
 """A folder like a corpus, a Hub with and without Xet, and its client."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from tests.hub.client import pointed_at
-from tests.hub.server import Hub
 
 CARD = """---
 configs:
@@ -23,16 +19,6 @@ configs:
 
 # For what does not depend on how large files travel.
 without_xet = pytest.mark.parametrize("hub", [False], indirect=True, ids=["lfs"])
-
-
-@pytest.fixture(params=[False, True], ids=["lfs", "xet"])
-def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
-    """Yield a running Hub that the client of this process speaks to."""
-    with (
-        Hub(tmp_path / "hub", xet=request.param) as running,
-        pointed_at(running, tmp_path / "home"),
-    ):
-        yield running
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A small release, and Hubs on loopback that it can be published to."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,6 @@ import pytest
 from harness.corpus import Corpus
 from harness.hub.package import Package
 from tests.harness.hub.small import small_release
-from tests.hub.client import pointed_at
-from tests.hub.server import Hub
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +20,3 @@ def release(built_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def package(release: Path) -> Package:
     """What is uploaded of it."""
     return Package.of_release(release)
-
-
-@pytest.fixture(params=[False, True], ids=["lfs", "xet"])
-def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
-    """A Hub that this process's client speaks to."""
-    with (
-        Hub(tmp_path / "hub", xet=request.param) as found,
-        pointed_at(found, tmp_path / "home"),
-    ):
-        yield found

@@ -13,6 +13,7 @@ from harness.hub.publish import publish
 from harness.manifest import MANIFEST, manifest_text
 from harness.seeds import stream
 from harness.verify import verify
+from tests.files import contents
 from tests.harness.hub.small import small_release
 from tests.hub.client import pointed_at
 
@@ -34,11 +35,6 @@ def filled(hub, package):
 
 def fetch(out):
     return download(ADDRESS, out, say=quiet, pause_s=0)
-
-
-def contents(folder) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def test_a_download_has_the_bytes_that_were_published(filled, release, tmp_path):

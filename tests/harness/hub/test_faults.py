@@ -1,14 +1,23 @@
 """A fault at each call of the client: the same command again ends verified."""
 
+import itertools
 import logging
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from harness.errors import HubError
+from harness.errors import CorpusError, HubError
+from harness.hub.address import Address
 from harness.hub.client import TRIES
+from harness.hub.download import download
+from harness.hub.history import history
 from harness.hub.package import OWN, Package
 from harness.hub.publish import publish
+from harness.manifest import MANIFEST
+from harness.verify import verify
+from tests.files import contents
 from tests.hub.client import pointed_at
 from tests.hub.server import Hub
 
@@ -69,6 +78,72 @@ def test_after_a_fault_at_any_request_the_same_command_ends_verified(
     outcomes = list(faults(hub, package, tmp_path, kind, caplog))
     assert len(outcomes) >= (15 if hub.xet else 35)
     assert outcomes.count("failed") >= len(outcomes) / 2  # they did strike
+
+
+def struck(
+    hub: Hub, home: Path, kind: str, ask: Callable[[], object], every: int = 1
+) -> Iterator[str]:
+    """Strike the requests of a question in turn; then ask again; yield what came."""
+    for number in itertools.count(1, every):
+        with pointed_at(hub, home / f"home-{number}"):
+            planned = hub.fail(number, kind, times=LASTS)
+            try:
+                ask()
+                first = "answered"
+            except HubError as error:
+                first = str(error)
+            hub.faults.clear()
+            if not planned.struck:
+                return
+            ask()
+        yield first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_fault_at_any_request_a_download_ends_whole(
+    hub, package, release, tmp_path, kind
+):
+    run(hub, package, [])
+    address, places = Address(REPO, "v1.0.0"), itertools.count()
+    out = tmp_path / "out"
+
+    def ask() -> None:
+        if not (out / MANIFEST).exists() or verify(out):
+            download(address, out, say=lambda line: None, pause_s=0)
+        assert verify(out) == []
+        shutil.move(out, tmp_path / f"whole-{next(places)}")
+
+    # without Xet a broken body is waited for, a second each time: every fifth request
+    outcomes = list(struck(hub, tmp_path, kind, ask, every=1 if hub.xet else 5))
+    assert len(outcomes) >= 4
+    assert set(outcomes) != {"answered"}
+    assert hub.token not in "".join(outcomes)
+    for number in range(next(places)):
+        assert contents(tmp_path / f"whole-{number}") == contents(release)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_a_fault_at_any_request_what_is_there_is_read(
+    lfs_hub, package, tmp_path, kind
+):
+    run(lfs_hub, package, [])
+    found = []
+    outcomes = list(
+        struck(lfs_hub, tmp_path, kind, lambda: found.append(history(REPO)))
+    )
+    assert set(outcomes) != {"answered"}
+    assert len(outcomes) == 4  # versions; whether, where and what the manifest is
+    assert lfs_hub.token not in "".join(outcomes)
+    assert all(one.last["version"] == "1.0.0" and not one.begun for one in found)
+
+
+def test_a_version_that_is_no_corpus_is_told(lfs_hub, package):
+    run(lfs_hub, package, [])
+    home = lfs_hub.repository(REPO)
+    home.tags["v2.0.0"] = list(home.history("main"))[-1].oid  # of the empty repository
+    with pytest.raises(CorpusError, match=r"v2\.0\.0 was not made by `harness publ"):
+        history(REPO)
 
 
 @pytest.mark.parametrize("branch", ["release", "main"])

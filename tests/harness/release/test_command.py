@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,8 @@ from harness.release.command import Request, is_hub, publish_corpus
 from harness.release.notes import RELEASE
 from harness.storage import sha256_of
 from harness.verify import verify
+from tests.files import contents
 from tests.harness.conftest import record
-from tests.hub.client import pointed_at
 from tests.hub.server import Hub
 
 REPO = "org/corpus"
@@ -46,11 +45,6 @@ def failing(*arguments: object) -> str:
     return str(run(*arguments, code=1).exception)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-
-
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory) -> Path:
     """A corpus of which no picture can be made, so quickly released."""
@@ -67,12 +61,6 @@ def released(plain, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("released") / "corpus"
     send(plain, folder)
     return folder
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with Hub(tmp_path / "hub", xet=False) as hub, pointed_at(hub, tmp_path / "home"):
-        yield hub
 
 
 def test_a_release_has_everything_under_its_manifest(built_folder, tmp_path):
@@ -173,12 +161,12 @@ def test_imported_curves_have_no_licence_but_that_of_their_source(tmp_path):
     assert "A. Nother" in (tmp_path / "two" / "CITATION.cff").read_text()
 
 
-def test_there_and_back_on_the_command_line(hub, built_folder, tmp_path):
+def test_there_and_back_on_the_command_line(lfs_hub, built_folder, tmp_path):
     done = run("publish", built_folder, "--to", REPO, "--private")
     assert f"published: test-corpus 1.0.0 at {REPO}@v1.0.0" in done.output
     again = json.loads(run("publish", built_folder, "--to", REPO, "--json").stdout)
     assert again["outcome"] == "already published"
-    assert hub.repository(REPO).private
+    assert lfs_hub.repository(REPO).private
     out = tmp_path / "out"
     text = run("download", REPO, "--out", out).output
     assert f"test-corpus 1.0.0 in {out}: 12 runs" in text
@@ -189,20 +177,20 @@ def test_there_and_back_on_the_command_line(hub, built_folder, tmp_path):
     assert rows == json.loads(run("tasks", "--corpus", out, "--json").stdout)
 
 
-def test_a_new_version_on_the_hub_carries_the_changelog_on(hub, plain):
+def test_a_new_version_on_the_hub_carries_the_changelog_on(lfs_hub, plain):
     run("publish", plain, "--to", REPO)
     result = run("publish", plain, "--to", REPO, "--version", "1.0.1", code=2)
     assert "1.0.1 follows 1.0.0: say with --changes what is new" in result.output
     told = ("--version", "1.0.1", "--changes", "Nothing but the number.")
     run("publish", plain, "--to", REPO, *told)
-    card = hub.files(REPO, "v1.0.1")["README.md"].decode()
+    card = lfs_hub.files(REPO, "v1.0.1")["README.md"].decode()
     assert "Nothing but the number." in card
-    assert set(hub.tags(REPO)) == {"v1.0.0", "v1.0.1"}
+    assert set(lfs_hub.tags(REPO)) == {"v1.0.0", "v1.0.1"}
     result = run("publish", plain, "--to", REPO, "--version", "1.0.0", code=2)
     assert "1.0.0 is older than 1.0.1" in result.output
 
 
-def test_mistakes_on_the_command_line_are_told(hub, built_folder, tmp_path):
+def test_mistakes_on_the_command_line_are_told(lfs_hub, built_folder, tmp_path):
     result = run("download", "nothing", "--out", tmp_path / "x", code=2)
     assert "expected ORG/NAME" in result.output
     said = failing("download", "org/none", "--out", tmp_path / "x")

@@ -241,18 +241,3 @@ def test_a_downloaded_release_is_read_where_it_lies(corpus_folder):
     assert len(list(dataset.records("runs"))) == 12
     rows = read_manifest(corpus_folder)["rows"]["curves"]
     assert len(list(dataset.records("curves"))) == rows
-
-
-def test_a_missing_mlcroissant_is_named_with_what_to_install(corpus_folder):
-    script = (
-        "import sys; sys.modules['mlcroissant'] = None\n"
-        "from pathlib import Path\n"
-        "from harness.release.croissant import croissant_text\n"
-        "croissant_text(Path(), {'files': {}}, None)\n"
-    )
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines()[-1] == (
-        "ModuleNotFoundError: a release needs mlcroissant for its metadata: pip "
-        "install 'runcast[publish]'"
-    )

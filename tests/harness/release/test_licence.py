@@ -62,7 +62,8 @@ def test_a_citation_file_has_the_fields_of_its_format(kind, facts_of):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_entry_for_bibtex_is_balanced(kind, facts_of):
-    entry = bibtex_entry(facts_of(kind), notes())
+    facts = facts_of(kind)
+    entry = bibtex_entry(facts.name, facts.runs, notes())
     assert re.match(r"@misc\{[a-z0-9-]+,\n", entry)
     bare = re.sub(r"\\[{}]", "", entry)
     depth = 0
@@ -71,4 +72,4 @@ def test_an_entry_for_bibtex_is_balanced(kind, facts_of):
         assert depth >= 0
     assert depth == 0
     assert "year = {2026}" in entry
-    assert "url" not in bibtex_entry(facts_of(kind), notes(repo=None))
+    assert "url" not in bibtex_entry(facts.name, facts.runs, notes(repo=None))

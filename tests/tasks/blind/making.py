@@ -54,9 +54,3 @@ def planted(made: Result, folder: Path, name: str, change) -> Result:
     write_manifest(copy, manifest, manifest["files"])
     seen = dataclasses.replace(made.made, blind=Corpus.open(copy))
     return dataclasses.replace(made, folder=copy, made=seen)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return every byte of a folder."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

@@ -1,7 +1,6 @@
 """`harness publish --blind`, `predict` and `score`, as maintainer and participant."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.manifest import read_manifest
-from tests.hub.client import pointed_at
-from tests.hub.server import Hub
-from tests.tasks.blind.making import KEY, contents
+from tests.files import contents
+from tests.tasks.blind.making import KEY
 
 TASK = "final-acc/w04"
 
@@ -41,12 +39,6 @@ def place(whole, tmp_path_factory) -> Path:
     (folder / "key").chmod(0o600)
     release(whole, folder, folder / "public")
     return folder
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    with Hub(tmp_path / "hub", xet=False) as hub, pointed_at(hub, tmp_path / "home"):
-        yield hub
 
 
 def test_the_public_corpus_is_a_release_and_tells_what_is_hidden(place):
@@ -108,10 +100,10 @@ def test_everybody_can_cross_validate_on_the_public_runs(place, tmp_path):
     assert {row["predictor"] for row in rows} == {"median"}
 
 
-def test_the_targets_go_to_a_private_repository_only(hub, place, tmp_path):
+def test_the_targets_go_to_a_private_repository_only(lfs_hub, place, tmp_path):
     run("publish", place / "targets", "--to", "org/targets")
-    assert hub.repository("org/targets").private
-    held = hub.files("org/targets", "v1.0.0")
+    assert lfs_hub.repository("org/targets").private
+    held = lfs_hub.files("org/targets", "v1.0.0")
     assert {name: held[name] for name in contents(place / "targets")} == contents(
         place / "targets"
     )
@@ -120,7 +112,7 @@ def test_the_targets_go_to_a_private_repository_only(hub, place, tmp_path):
         app, ["publish", str(place / "targets"), "--to", "org/open"]
     )
     assert "org/open can be read by everybody" in str(result.exception)
-    public = b"".join(hub.files("org/open", "main").values())
+    public = b"".join(lfs_hub.files("org/open", "main").values())
     secret = json.loads((place / "targets" / "targets.json").read_text())
     for entry in secret["files"].values():
         assert entry["sha256"].encode() not in public

@@ -11,7 +11,8 @@ from harness.verify import verify
 from tasks.blind.hidden import ROLES_FILE, RUNS_FILE, curves_file
 from tasks.blind.release import Request
 from tasks.blind.tables import write_public
-from tests.tasks.blind.making import KEY, TASKS, contents, distinct, planted, release
+from tests.files import contents
+from tests.tasks.blind.making import KEY, TASKS, distinct, planted, release
 from tests.tasks.full_corpus import build_full
 from tests.tasks.hiding import scrambled
 

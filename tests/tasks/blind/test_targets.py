@@ -16,8 +16,8 @@ from tasks.blind.targets import CARD, HiddenTargets
 from tasks.commands import PredictRequest, predict, score
 from tasks.listing import list_tasks, tasks_text
 from tasks.submission import read_predictions, read_submission, table_path
+from tests.files import contents
 from tests.tasks.blind.making import TASKS as ASKED
-from tests.tasks.blind.making import contents
 
 
 def predicted(folder: Path, out: Path, predictor="last_value", **changes):
