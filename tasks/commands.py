@@ -12,6 +12,7 @@ from harness import __version__
 from harness.corpus import Corpus
 from harness.errors import CorpusError, DataError, PredictorError
 from harness.folders import cache_folder
+from harness.release.notes import RELEASE
 from harness.spec import Part
 from harness.storage import replacing
 from tasks.answering import Answered, answer
@@ -255,6 +256,7 @@ def _begun(request: PredictRequest, corpus: Corpus) -> Submission:
         predictor=request.part,
         charge=charge,
         corpus=corpus.name,
+        corpus_version=corpus.manifest.get(RELEASE, {}).get("version", ""),
         corpus_sha256=sha256,
         tasks={},
         runcast=__version__,

@@ -8,7 +8,7 @@ Predictions, not scores: when a metric is mended, everybody is scored anew.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,24 @@ SUFFIXES: Final = (".parquet", ".csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What people say of a submission; a leaderboard asks for most of it."""
+
+    authors: tuple[str, ...] = ()
+    """Names."""
+    contact: str = ""
+    """Mail address or https address."""
+    code: str = ""
+    """https address of the code."""
+    licence: str = ""
+    """Of the code, an SPDX identifier such as "Apache-2.0"; or "proprietary"."""
+    description: str = ""
+    """A sentence or two; may be empty."""
+    hardware: str = ""
+    """What it was run on; may be empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What a submission says of itself."""
 
@@ -40,14 +58,18 @@ class Submission:
     """What the predictor was shown, and is charged for."""
     corpus: str
     """Name of the corpus it answers about."""
+    corpus_version: str
+    """Release of it, such as "1.0.0"; empty if it was never released."""
     corpus_sha256: str
-    """Digest of its manifest."""
+    """Digest of its tables."""
     tasks: Mapping[str, str]
     """Version of each task, by name."""
     runcast: str
     """Version of the harness that wrote it."""
     seconds: Mapping[str, float]
     """fit and predict, all tasks together, self-reported."""
+    about: About = About()
+    """Who made it, and where it is."""
     hidden: bool = False
     """Whether it answers about hidden runs, see `tasks.blind`."""
 
@@ -71,10 +93,8 @@ def write_answers(
         "fit": submission.seconds.get("fit", 0.0) + answered.fit_s,
         "predict": submission.seconds.get("predict", 0.0) + answered.predict_s,
     }
-    done = Submission(
-        name=submission.name,
-        predictor=submission.predictor,
-        charge=submission.charge,
+    done = replace(
+        submission,
         corpus=question.corpus,
         corpus_sha256=question.corpus_sha256,
         tasks=dict(sorted(tasks.items())),
@@ -82,7 +102,7 @@ def write_answers(
         seconds=seconds,
         hidden=question.hidden,
     )
-    write_text(folder / CARD, tomli_w.dumps(_document(done)))
+    write_text(folder / CARD, tomli_w.dumps(document(done)))
     return done
 
 
@@ -112,10 +132,12 @@ def read_submission(folder: Path) -> Submission:
                 curves=found["predictor"]["reads_curves"],
             ),
             corpus=found["corpus"]["name"],
+            corpus_version=found["corpus"].get("version", ""),
             corpus_sha256=found["corpus"]["sha256"],
             tasks={name: task["version"] for name, task in found["tasks"].items()},
-            runcast=found["runcast"],
-            seconds=found.get("seconds", {}),
+            runcast=found.get("runcast", ""),
+            seconds=_seconds(found.get("compute", {})),
+            about=_about(found),
             hidden=bool(found["corpus"].get("hidden", False)),
         )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -156,8 +178,20 @@ def table_path(folder: Path, task: str, suffix: str = ".parquet") -> Path:
     return folder.joinpath(FOLDER, *parts[:-1], parts[-1] + suffix)
 
 
-def _document(submission: Submission) -> dict[str, Any]:
+def _seconds(compute: Mapping[str, Any]) -> dict[str, float]:
+    """Return the times of a table `compute`: fit_s and predict_s."""
+    return {k.removesuffix("_s"): v for k, v in compute.items() if k.endswith("_s")}
+
+
+def _about(found: Mapping[str, Any]) -> About:
+    given = {f.name: found[f.name] for f in fields(About) if f.name in found}
+    given["hardware"] = found.get("compute", {}).get("hardware", "")
+    return About(**given | {"authors": tuple(given.get("authors", ()))})
+
+
+def document(submission: Submission) -> dict[str, Any]:
     """Return what `submission.toml` holds."""
+    about = submission.about
     predictor: dict[str, Any] = {
         "name": submission.predictor.name,
         "arguments": dict(submission.predictor.params),
@@ -168,15 +202,24 @@ def _document(submission: Submission) -> dict[str, Any]:
         predictor["uses"] = list(submission.charge.signals)
     corpus: dict[str, Any] = {
         "name": submission.corpus,
+        "version": submission.corpus_version,
         "sha256": submission.corpus_sha256,
     }
     if submission.hidden:
         corpus["hidden"] = True
     return {
         "name": submission.name,
+        "authors": list(about.authors),
+        "contact": about.contact,
+        "code": about.code,
+        "licence": about.licence,
+        "description": about.description,
         "runcast": submission.runcast,
         "predictor": predictor,
+        "compute": {
+            "hardware": about.hardware,
+            **{f"{k}_s": round(v, 3) for k, v in submission.seconds.items()},
+        },
         "corpus": corpus,
-        "seconds": {k: round(v, 3) for k, v in submission.seconds.items()},
         "tasks": {name: {"version": v} for name, v in submission.tasks.items()},
     }

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
 import polars as pl
 
 from harness import __version__
@@ -25,10 +24,10 @@ from harness.storage import replacing, sha256_of, write_parquet, write_text
 from tasks.answering import answer
 from tasks.base import Task
 from tasks.blind.hidden import scored
-from tasks.blind.view import ask_hidden
+from tasks.blind.view import ask_hidden, asked_of
 from tasks.controls import controls
 from tasks.cost import measurements
-from tasks.question import Answers, Question
+from tasks.question import Answers
 from tasks.sealed import Sealed, load, save
 from tasks.targets import TARGETS
 
@@ -108,22 +107,8 @@ def seal_hidden(blind: Corpus, holder: Corpus, task: Task, answers: Answers) -> 
         reference=answer(question, Part(task.reference)).table,
         signals=blind.signals(),
         counts=counts.filter(pl.col("run_id").is_in(list(answers.run_ids))),
-        asked=_asked(question),
+        asked=asked_of(question),
     )
-
-
-def _asked(question: Question) -> pl.DataFrame:
-    """Return what must be answered, see `tasks.checked.epochs_of`."""
-    ((_, tested),) = question.rounds
-    rows = []
-    for block in question.everyone.of(tested).blocks:
-        epochs = np.zeros(1, np.int64)
-        if question.task.kind == "curve":
-            epochs = question.everyone.remaining_epochs(block)
-        ends = (int(epochs.min(initial=1 << 31)), int(epochs.max(initial=0)))
-        rows += [(name, *ends) for name in block.run_ids]
-    schema = {"id": pl.String, "first": pl.Int64, "last": pl.Int64}
-    return pl.DataFrame(rows, schema=schema, orient="row").sort("id")
 
 
 def write_targets(

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from harness.corpus import Corpus
@@ -94,6 +95,20 @@ def ask_hidden(corpus: Corpus, task: Task) -> Question:
         rounds=((targets, tuple(hidden)),),
         hidden=True,
     )
+
+
+def asked_of(question: Question) -> pl.DataFrame:
+    """Return what a question about hidden runs asks, see `tasks.checked.epochs_of`."""
+    ((_, tested),) = question.rounds
+    rows = []
+    for block in question.everyone.of(tested).blocks:
+        epochs = np.zeros(1, np.int64)
+        if question.task.kind == "curve":
+            epochs = question.everyone.remaining_epochs(block)
+        ends = (int(epochs.min(initial=1 << 31)), int(epochs.max(initial=0)))
+        rows += [(name, *ends) for name in block.run_ids]
+    schema = {"id": pl.String, "first": pl.Int64, "last": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("id")
 
 
 class WindowView(Corpus):

@@ -29,6 +29,7 @@ def written(corpus, tmp_path):
         corpus_sha256="",
         tasks={},
         runcast="",
+        corpus_version="",
         seconds={},
     )
     tables = {}

@@ -1,0 +1,1 @@
+"""Strangers' predictions, checked, scored, ranked and shown on a static page."""

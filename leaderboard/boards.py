@@ -1,0 +1,109 @@
+"""A board: the tasks of one version of one corpus, about public or hidden runs.
+
+What is asked is known to everybody; the truth (`Truth`) to whoever has the corpus or, of
+hidden runs, the targets. Results of different boards are never mixed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from harness.corpus import Corpus
+from harness.release.notes import RELEASE
+from tasks.availability import unavailable
+from tasks.base import TASKS, Task
+from tasks.blind.targets import HiddenTargets
+from tasks.blind.view import ask_hidden, asked_of, hidden_tasks, is_blind
+from tasks.commands import kept
+from tasks.sealed import Sealed
+
+HIDDEN: Final = "-hidden"
+"""What the name of a board about hidden runs ends in."""
+Truth = Callable[[Task], Sealed]
+"""Returns what scoring a task needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What one task asks for."""
+
+    task: Task
+    """The task, at the version that the board scores."""
+    examples: pl.DataFrame
+    """Sorted by id: id, first and last epoch of the curve (0 where none is asked)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """What is asked of a corpus."""
+
+    name: str
+    """Such as "t4-digits" or "t4-digits-hidden"."""
+    corpus: str
+    """Name of the corpus."""
+    version: str
+    """Its release, such as "1.0.0"; empty if it was never released."""
+    sha256: str
+    """Digest of its tables."""
+    hidden: bool
+    """Whether hidden runs are asked for."""
+    tasks: Mapping[str, Asked]
+    """By the task's name."""
+
+
+def public_board(corpus: Corpus) -> Board:
+    """Return the board of a corpus's public runs; the truth is worked out and kept.
+
+    Cost: the first time about a second a task; then milliseconds.
+    """
+    tasks = {}
+    for name in TASKS.names():
+        task = TASKS.get(name)()
+        if unavailable(task, corpus) is None:
+            tasks[name] = Asked(task=task, examples=kept(corpus, task).asked)
+    return _board(corpus, tasks, hidden=False)
+
+
+def hidden_board(corpus: Corpus) -> Board:
+    """Return the board of a blind corpus's hidden runs; no targets are needed.
+
+    Raises:
+        ValueError: The corpus hides no runs.
+    """
+    if not is_blind(corpus):
+        raise ValueError(f"{corpus.name} hides no runs: it has a public board only")
+    tasks = {}
+    for name, version in hidden_tasks(corpus).items():
+        task = TASKS.get(name)()
+        if task.version == version:
+            examples = asked_of(ask_hidden(corpus, task))
+            tasks[name] = Asked(task=task, examples=examples)
+    return _board(corpus, tasks, hidden=True)
+
+
+def truth_of(corpus: Corpus, targets: Path | None = None) -> Truth:
+    """Return what gives the truth about public runs or, with targets, hidden ones.
+
+    Raises:
+        CorpusError: The targets belong to another corpus.
+    """
+    if targets is None:
+        return lambda task: kept(corpus, task)
+    found = HiddenTargets.open(targets)
+    found.belongs_to(corpus.data_sha256, corpus.name)
+    return found.sealed
+
+
+def _board(corpus: Corpus, tasks: Mapping[str, Asked], *, hidden: bool) -> Board:
+    release = corpus.manifest.get(RELEASE, {})
+    return Board(
+        name=corpus.name + HIDDEN * hidden,
+        corpus=corpus.name,
+        version=release.get("version", ""),
+        sha256=corpus.data_sha256,
+        hidden=hidden,
+        tasks=dict(sorted(tasks.items())),
+    )
