@@ -22,6 +22,7 @@ from harness.curve_commands import FIT_EPILOG, IMPORT_EPILOG, fit, import_
 from harness.errors import RuncastError
 from harness.fitting.several import SeveralValues
 from harness.hub_commands import DOWNLOAD_EPILOG, PUBLISH_EPILOG, download, publish
+from harness.leaderboard_commands import leaderboard
 from harness.task_commands import (
     PREDICT_EPILOG,
     REPRODUCE_EPILOG,
@@ -259,6 +260,7 @@ app.command(epilog=SCORE_EPILOG)(score)
 app.command(epilog=REPRODUCE_EPILOG)(reproduce)
 app.command(epilog=PUBLISH_EPILOG)(publish)
 app.command(epilog=DOWNLOAD_EPILOG)(download)
+app.add_typer(leaderboard, name="leaderboard")
 
 
 @app.command(epilog="Example: harness doctor --data-dir ~/data")

@@ -2,21 +2,19 @@
 
 import os
 import platform
-import subprocess
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from harness import __version__
+from harness.checkout import commit
 
 
 def describe(device: torch.device) -> dict[str, Any]:
     """Return versions, device, threads and code commit for a run record."""
     return {
         "runcast": __version__,
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": _device_name(device),
@@ -36,17 +34,3 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return device.type
-
-
-@cache
-def _commit() -> str | None:
-    """Return the commit of a source checkout, "-dirty" appended; None elsewhere."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

@@ -87,6 +87,8 @@ def predict(
             name=name or predictor,
             public=public,
         )
+        if ":" in predictor:
+            say(f"{predictor} runs as you, with all that you may do: know whose it is")
         done = commands.predict(request, say=say)
     answer(done, commands.predict_text(done), as_json)
     if done["failed"]:

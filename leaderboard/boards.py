@@ -1,10 +1,11 @@
 """A board: the tasks of one version of one corpus, about public or hidden runs.
 
-What is asked is known to everybody; the truth (`Truth`) to whoever has the corpus or, of
-hidden runs, the targets. Results of different boards are never mixed.
+What is asked is known to everybody; the truth (`Truth`) to whoever has the corpus or,
+of hidden runs, the targets. Results of different boards are never mixed.
 """
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from harness.corpus import Corpus
+from harness.manifest import MANIFEST
 from harness.release.notes import RELEASE
 from tasks.availability import unavailable
 from tasks.base import TASKS, Task
@@ -22,6 +24,8 @@ from tasks.sealed import Sealed
 
 HIDDEN: Final = "-hidden"
 """What the name of a board about hidden runs ends in."""
+CORPORA: Final = Path("corpora")
+"""Where a checkout keeps its corpora."""
 Truth = Callable[[Task], Sealed]
 """Returns what scoring a task needs."""
 
@@ -52,6 +56,37 @@ class Board:
     """Whether hidden runs are asked for."""
     tasks: Mapping[str, Asked]
     """By the task's name."""
+
+    @property
+    def place(self) -> str:
+        """What tells its versions apart: the release, or the digest's beginning."""
+        return self.version or self.sha256[:12]
+
+
+def open_corpora(named: Sequence[Path] | None = None) -> list[Corpus]:
+    """Open corpora: those named, or all below `corpora` of the working directory.
+
+    Raises:
+        ValueError: There is none.
+        CorpusError: One is not finished, or changed.
+    """
+    if named is None:
+        named = sorted(path.parent for path in CORPORA.glob(f"*/{MANIFEST}"))
+        if not named:
+            raise ValueError(
+                f"{CORPORA.absolute()} holds no corpus: name one with --corpus"
+            )
+    return [Corpus.open(path) for path in named]
+
+
+@functools.cache
+def board(corpus: Corpus, *, hidden: bool) -> Board:
+    """Return the board of a corpus's public or hidden runs, worked out once.
+
+    Raises:
+        ValueError: The corpus hides no runs.
+    """
+    return hidden_board(corpus) if hidden else public_board(corpus)
 
 
 def public_board(corpus: Corpus) -> Board:

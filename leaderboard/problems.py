@@ -1,8 +1,8 @@
 """What can be wrong with a submission, and how it is told: everything at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 CODES: Final = {
     "bad_card": "submission.toml lacks a field or holds what it may not",
@@ -40,6 +40,10 @@ class Problem:
     """First rows concerned, at most `SHOWN`; the first row below the header is 1."""
     count: int = 1
     """How many rows are concerned."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
 
     def __str__(self) -> str:
         """Return it as a line of text."""

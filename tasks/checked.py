@@ -1,8 +1,9 @@
 """Tables of predictions, checked strictly and laid out as metrics want them."""
 
 import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from tasks.question import Answers
 SHOWN: Final = 3
 """Ids that a problem names."""
 TEXT: Final = ("id", "reason")
+BLOCK: Final = 2**16
+"""Texts that are put together at a time, when many are digested."""
 CODES: Final = 2**32
 """Codes an example: one an epoch."""
 Columns = dict[str, tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]]
@@ -108,7 +111,10 @@ def checked(
         if not wrong:
             placed = _columns(table, np.argsort(codes))
             wrong = list(_numbers(task, placed))
-            sha256, kept = _digest(placed), counts[np.sort(codes) // CODES]
+            sha256, kept = (
+                _digest(sorted(placed.items())),
+                counts[np.sort(codes) // CODES],
+            )
             placed = {key: (v[kept], null[kept]) for key, (v, null) in placed.items()}
             found[name] = _given(task, answers, placed, sha256)
         problems += [f"{name}: {problem}" for problem in wrong]
@@ -129,16 +135,26 @@ def digest(table: pl.DataFrame) -> str:
     """
     keys = [name for name in ("id", "epoch") if name in table.columns]
     ordered = table.sort(keys)
-    return _digest(_columns(ordered, np.arange(len(ordered))))
+    order = np.arange(len(ordered))
+    # one column at a time: a table of a million runs is digested, too
+    columns = (
+        _columns(ordered.select(c), order).items() for c in sorted(table.columns)
+    )
+    return _digest(itertools.chain.from_iterable(columns))
 
 
-def _digest(placed: Columns) -> str:
+def _digest(
+    placed: Iterable[tuple[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]],
+) -> str:
+    """Return the digest of columns in order of their names."""
     sha = hashlib.sha256()
-    for name in sorted(placed):
-        values, null = placed[name]
+    for name, (values, null) in placed:
         sha.update(f"{name}\0".encode() + null.tobytes())
         if values.dtype == object:
-            sha.update("".join(f"{v}\0" for v in values[~null]).encode())
+            for start in range(0, len(values), BLOCK):
+                block = slice(start, start + BLOCK)
+                known = values[block][~null[block]]
+                sha.update("".join(f"{v}\0" for v in known).encode())
         else:
             sha.update(values[~null].tobytes())
     return sha.hexdigest()

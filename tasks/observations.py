@@ -107,7 +107,8 @@ class Observations:
         Args:
             signals: Names to keep, beside `train_loss` and `lr`; None for all.
             settings: Whether hyper-parameters stay.
-            curves: Whether `train_loss` and `lr` stay; else they are NaN.
+            curves: Whether anything of the run itself stays; else `train_loss` and
+                `lr` are NaN, and no recorded signal is there.
         """
         if signals is None and settings and curves:
             return self
@@ -119,7 +120,7 @@ class Observations:
                 recorded={
                     name: curve
                     for name, curve in block.recorded.items()
-                    if signals is None or name in signals
+                    if curves and (signals is None or name in signals)
                 },
             )
             for block in self.blocks

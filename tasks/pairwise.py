@@ -54,7 +54,8 @@ def pairwise(
     """
     task, answers = found.task, found.answers
     tables = {name: entry.table for name, entry in entries.items()}
-    said = checked(task, answers, {task.reference: found.reference} | tables)
+    tables = {task.reference: found.reference} | tables
+    said = checked(task, answers, tables, found.asked)
     reference = said[task.reference]
     answering = {
         name: one.filled(reference)

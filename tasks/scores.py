@@ -3,7 +3,7 @@
 The arithmetic between checked answers (`tasks.checked`) and rows (`tasks.evaluate`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,6 +57,8 @@ class Scores:
     """`[P]`, of no difference from the reference; NaN: none can be told."""
     said: Floats
     """`[P, n]` and further axes, what was scored."""
+    truth: Bootstrap | None = None
+    """`[1]`, what the truth scores, where the optimum varies with the resamples."""
 
 
 def scores(
@@ -66,6 +68,7 @@ def scores(
     *,
     resamples: int,
     seed: int,
+    among: Sequence[str] | None = None,
 ) -> list[Scores]:
     """Return every metric of the task, with intervals over the same draws.
 
@@ -75,6 +78,7 @@ def scores(
         given: What each predictor said, without gaps; the reference is among them.
         resamples: B.
         seed: Names the draws.
+        among: Families that are drawn from, see `cluster_bootstrap`.
     """
     names = sorted(given, key=lambda name: (name != task.reference, name))
     truth = true_values(task, answers)
@@ -102,7 +106,7 @@ def scores(
         return np.concatenate([function(weights) for *_, function in parts])
 
     boot = cluster_bootstrap(
-        everything, answers.families, resamples=resamples, seed=seed
+        everything, answers.families, resamples=resamples, seed=seed, among=among
     )
     result, start = [], 0
     for one, fitting, said, _ in parts:
@@ -221,7 +225,10 @@ def _by_fold(
             truth[rows],
             said[:, rows],
             {
-                name: value[rows] if np.shape(value)[:1] == (num_rows,) else value
+                # a list of as many levels as there are rows is not one value a row
+                name: value[rows]
+                if isinstance(value, np.ndarray) and len(value) == num_rows
+                else value
                 for name, value in keywords.items()
             },
         )
@@ -255,6 +262,7 @@ def _scored(
     """Return a metric's skill, ceiling and p-values from its bootstrap."""
     rows = slice(len(names))
     score, reference = boot.at(rows), boot.at(slice(1))
+    ends = None
     if one.optimum is None:
         ends = boot.at(slice(len(names), None))
         optimum = float(ends.value[0])
@@ -275,6 +283,7 @@ def _scored(
         ceiling=_ceiling(task, answers, one),
         p=p_values(one, answers, truth, said[rows], score),
         said=said[rows],
+        truth=ends,
     )
 
 
@@ -301,6 +310,8 @@ def p_values(
     """
     from scipy.special import stdtr
 
+    if len(set(answers.families)) < 2:
+        return np.full(len(said), np.nan)
     index, num_families = family_index(answers.families)
     errors = _errors(one, answers, truth, said)
     if errors is not None:

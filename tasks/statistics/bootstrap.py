@@ -60,6 +60,7 @@ def cluster_bootstrap(
     level: float = 0.95,
     seed: int = 0,
     bca: bool = False,
+    among: npt.ArrayLike | None = None,
 ) -> Bootstrap:
     """Return a statistic with its interval under resampling of families.
 
@@ -79,9 +80,13 @@ def cluster_bootstrap(
         level: Nominal coverage, between 0 and 1.
         seed: Names the draws.
         bca: Correct for bias and skewness.
+        among: Labels that are drawn from, those of the rows among them, so that sets of
+            rows share draws; where a resample has no row the statistic is undefined.
+            None: the labels of the rows.
 
     Raises:
-        ValueError: There are fewer than two families or no resamples.
+        ValueError: There are fewer than two families or no resamples; a row's family
+            is not among those drawn from, or `bca` is asked for along with `among`.
 
     Example:
         >>> error = np.array([1.0, 1.0, 3.0])
@@ -89,13 +94,18 @@ def cluster_bootstrap(
         >>> float(result.low), float(result.high)  # only a; only b
         (1.0, 3.0)
     """
-    index, num_families = family_index(families)
+    if among is None:
+        index, num_families = family_index(families)
+    else:
+        index, num_families = _placed(families, among)
+        if bca:
+            raise ValueError("bca corrects for the families of the rows: no `among`")
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected a share between 0 and 1")
     value = statistic(np.ones((len(index), 1)))[..., 0]
     samples = np.concatenate(
         [
-            statistic(weights)
+            _defined(statistic, weights)
             for weights in _weights(index, num_families, resamples, seed)
         ],
         axis=-1,
@@ -120,6 +130,27 @@ def family_index(families: npt.ArrayLike) -> tuple[Ints, int]:
             "label(s); expected a label a row, [N], of at least two families"
         )
     return index, len(labels)
+
+
+def _placed(families: npt.ArrayLike, among: npt.ArrayLike) -> tuple[Ints, int]:
+    """Return the place of each row's family in those drawn from, and their number."""
+    labels, rows = np.unique(np.asarray(among)), np.asarray(families)
+    _, num_families = family_index(labels)
+    if strangers := sorted({*rows.tolist()} - {*labels.tolist()}):
+        raise ValueError(
+            f"{len(strangers)} families of the rows, such as {strangers[0]!r}, are not "
+            "among those drawn from: draw from all families of all tasks"
+        )
+    return np.searchsorted(labels, rows), num_families
+
+
+def _defined(statistic: Statistic, weights: Floats) -> Floats:
+    """Return the statistic, NaN in resamples without rows."""
+    empty = ~weights.any(axis=0)
+    if not empty.any():
+        return statistic(weights)
+    weights[:, empty] = 1.0
+    return np.where(empty, np.nan, statistic(weights))
 
 
 def family_draws(num_families: int, resamples: int, seed: int = 0) -> Ints:

@@ -161,6 +161,17 @@ def test_a_task_that_cannot_be_asked_is_an_error_if_named_else_told(corpus, tmp_
     assert "plateau/w30" in json.loads(done.stdout)["not_asked"]
 
 
+def test_s14_code_of_the_users_own_is_run_with_a_warning(corpus, tmp_path):
+    where = ("--corpus", corpus.folder, "--task", TASK)
+    own = ("--predictor", "tests.tasks.asking:Recorder", "--out", tmp_path / "own")
+    assert (
+        "Recorder runs as you, with all that you may do"
+        in run("predict", *where, *own).stderr
+    )
+    known = ("--predictor", "median", "--out", tmp_path / "known")
+    assert "runs as you" not in run("predict", *where, *known).stderr
+
+
 def test_a_crash_at_one_task_is_told_and_the_others_are_answered(corpus, tmp_path):
     where = ("--corpus", corpus.folder, "--out", tmp_path / "mine")
     picky = ("--predictor", "tests.tasks.asking:Picky")

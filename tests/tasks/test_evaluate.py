@@ -44,6 +44,14 @@ def test_ranks_are_scored_within_each_fold():
     assert only(rows, "median", "pairwise_accuracy")["value"] == 0.5
 
 
+def test_as_many_runs_as_levels_are_ranked_like_any_other_number():
+    answers = truths(np.arange(7.0), range(7), fold=[0] * 3 + [1] * 4)
+    assert len(task().levels) == len(answers.ids)
+    tables = {"median": said(answers, 3.0), "right": said(answers, np.arange(7.0))}
+    rows = evaluate(task(metrics=("spearman",)), answers, tables, **IDENTITY)
+    assert only(rows, "right", "spearman")["value"] == pytest.approx(1)
+
+
 def three_runs():
     """Return the rows of three predictors about three runs, at two metrics."""
     answers = truths([1.0, 2.0, 4.0], ["a", "a", "b"])

@@ -93,6 +93,16 @@ def test_only_the_signals_that_the_task_names_are_shown(corpus):
     assert np.isnan(seen.blocks[0].rate).all()
 
 
+def test_who_reads_no_curve_is_shown_nothing_of_the_run(corpus):
+    seen, _ = observe(corpus, task(), runs_of(corpus))
+    assert any(block.recorded for block in seen.blocks)
+    blind = seen.showing(None, curves=False)
+    for block in blind.blocks:
+        assert block.recorded == {}
+        assert np.isnan(block.loss).all()
+        assert np.isnan(block.rate).all()
+
+
 def test_settings_may_be_hidden_and_finals_given(corpus):
     seen, _ = observe(
         corpus, task(settings=False, finals=("final.test_loss",)), runs_of(corpus)

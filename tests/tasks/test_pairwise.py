@@ -1,6 +1,9 @@
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from harness.spec import Part
 from tasks.answering import answer
@@ -40,6 +43,23 @@ def test_a_difference_is_that_of_the_scores_and_declining_is_left_out(judged):
     for row in rows.to_dicts():
         expected = value[row["first"]] - value[row["second"]]
         assert row["difference"] == pytest.approx(expected)
+
+
+def test_what_was_asked_for_but_is_not_scored_changes_nothing(judged):
+    found, entries = judged
+    more = found.asked.with_columns(id=pl.col("id") + "-unscored")
+    wider = dataclasses.replace(found, asked=pl.concat([found.asked, more]))
+
+    def longer(table):
+        return pl.concat([table, table.with_columns(id=pl.col("id") + "-unscored")])
+
+    told = {
+        name: dataclasses.replace(entry, table=longer(entry.table))
+        for name, entry in entries.items()
+    }
+    wider = dataclasses.replace(wider, reference=longer(found.reference))
+    rows = pairwise(wider, told, resamples=RESAMPLES)
+    assert_frame_equal(rows, pairwise(found, entries, resamples=RESAMPLES))
 
 
 def test_the_interval_is_that_of_paired_draws_by_hand(judged):

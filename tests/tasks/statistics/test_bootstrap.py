@@ -117,6 +117,46 @@ def test_a_difference_is_paired():
         combine(np.subtract, parts[0], other)
 
 
+def test_drawing_among_the_own_families_changes_no_bit():
+    def once(**more):
+        statistic = lambda w: mae(TRUTH, PREDICTIONS, weights=w)  # noqa: E731
+        return cluster_bootstrap(statistic, FAMILIES, resamples=60, seed=2, **more)
+
+    plain, among = once(), once(among=sorted(set(FAMILIES.tolist()), reverse=True))
+    np.testing.assert_array_equal(plain.samples, among.samples)
+    np.testing.assert_array_equal(plain.low, among.low)
+    assert plain.draws == among.draws
+
+
+def test_rows_of_some_families_take_their_weights_from_the_draws_of_all():
+    rows = np.flatnonzero(np.isin(FAMILIES, ["family 01", "family 04"]))
+    truth, said, own = TRUTH[rows], PREDICTIONS[0][rows], FAMILIES[rows]
+    result = cluster_bootstrap(
+        lambda w: mae(truth, said, weights=w), own, resamples=200, among=FAMILIES
+    )
+    missed = np.abs(truth - said)
+    expected = []
+    for drawn in family_draws(10, 200):
+        picked = [np.flatnonzero(own == f"family {f:02d}") for f in drawn]
+        errors = missed[np.concatenate(picked)]
+        expected.append(errors.mean() if len(errors) else np.nan)
+    np.testing.assert_allclose(result.samples, expected)
+    assert result.undefined == np.isnan(expected).sum() > 0
+    one = cluster_bootstrap(
+        lambda w: mae(truth, said, weights=w), ["a"] * len(rows), among=["a", "b"]
+    )
+    assert one.value == pytest.approx(missed.mean())
+
+
+def test_families_that_are_not_among_those_drawn_from_are_refused():
+    with pytest.raises(ValueError, match=r"1 families of the rows, such as 'c', are"):
+        cluster_bootstrap(lambda w: w.sum(0), ["a", "c"], among=["a", "b"])
+    with pytest.raises(ValueError, match=r"at least two families"):
+        cluster_bootstrap(lambda w: w.sum(0), ["a", "a"], among=["a"])
+    with pytest.raises(ValueError, match=r"bca corrects for the families of the rows"):
+        cluster_bootstrap(lambda w: w.sum(0), ["a", "b"], among=["a", "b"], bca=True)
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="at least two families"):
         family_index(["a", "a"])

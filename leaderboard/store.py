@@ -1,0 +1,172 @@
+"""Submissions at rest: a folder each below `leaderboard/submissions`, checked."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from harness.checkout import day_of
+from harness.corpus import Corpus
+from harness.storage import replacing
+from leaderboard.boards import Board, board
+from leaderboard.card import parse_card
+from leaderboard.files import read_folder
+from leaderboard.isolated import validate_isolated
+from leaderboard.names import folder_name, same_name
+from leaderboard.problems import Problem, Rejected
+from leaderboard.standing import Entrant
+from leaderboard.validate import Valid, validate
+from tasks.blind.view import is_blind
+from tasks.submission import CARD, Submission
+
+SUBMISSIONS: Final = Path("leaderboard/submissions")
+"""Where a checkout keeps them."""
+
+
+class Stored(NamedTuple):
+    """A submission that passed every check."""
+
+    folder: str
+    """Name of its folder."""
+    valid: Valid
+    """What it says."""
+
+
+def folders(root: Path) -> list[Path]:
+    """Return the folders of submissions, by name."""
+    if not root.is_dir():
+        return []
+    return sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != ".")
+
+
+def board_of(submission: Submission, corpora: Sequence[Corpus]) -> Board:
+    """Return the board that a submission answers to.
+
+    Raises:
+        Rejected: None of the corpora is the one it answers about, at its version.
+    """
+    for corpus in corpora:
+        if corpus.name == submission.corpus:
+            same = corpus.data_sha256 == submission.corpus_sha256
+            if same and (is_blind(corpus) or not submission.hidden):
+                return board(corpus, hidden=submission.hidden)
+    kind = "hidden" if submission.hidden else "public"
+    known = ", ".join(f"{c.name} {c.data_sha256[:12]}..." for c in corpora)
+    raise _refused(
+        "wrong_corpus",
+        f"there is no board of {kind} runs of this corpus and digest (but: {known})",
+        "predict again for one of these, or name its folder with --corpus",
+    )
+
+
+def checked(folder: Path, corpora: Sequence[Corpus]) -> Stored:
+    """Return a submission that nothing is wrong with.
+
+    Everything large is read in a process of its own, within limits.
+
+    Raises:
+        Rejected: Something is; says everything.
+    """
+    name = folder.resolve().name
+    if why := folder_name(name):
+        raise _refused("bad_name", "the folder's name " + why, "name it otherwise")
+    return Stored(name, validate_isolated(folder, board_of(card_of(folder), corpora)))
+
+
+def card_of(folder: Path) -> Submission:
+    """Return what a submission says of itself.
+
+    Raises:
+        Rejected: There is no card, or something is wrong with it.
+    """
+    return parse_card(read_folder(folder)[CARD])
+
+
+def stored(root: Path, asked: Board) -> Iterator[Stored]:
+    """Yield the submissions to a board, by folder.
+
+    They came in through `checked`, in a process of its own; here they are checked again
+    by the same rules, in this one.
+
+    Raises:
+        Rejected: Something is wrong with one that is stored, or two share a name.
+    """
+    known: dict[str, str] = {}
+    for folder in folders(root):
+        card = card_of(folder)
+        if (card.corpus_sha256, card.hidden) == (asked.sha256, asked.hidden):
+            _alone(card.name, folder.name, known)
+            yield Stored(folder.name, validate(read_folder(folder), asked))
+
+
+def add(
+    folder: Path, root: Path, corpora: Sequence[Corpus], *, replace: bool
+) -> Stored:
+    """Check a submission and copy it below `root`, whole or not at all.
+
+    Args:
+        folder: The submission; its name becomes that of its place.
+        root: Folder of submissions.
+        corpora: Those that it may answer about.
+        replace: Whether it may take the place of one of the same folder.
+
+    Raises:
+        Rejected: Something is wrong with it, or its name is taken.
+        ValueError: Another one stands in its place.
+    """
+    found = checked(folder, corpora)
+    mine, place = found.valid.submission, root / found.folder
+    if place.exists() and not replace:
+        if checked(place, corpora).valid.sha256 == found.valid.sha256:
+            return found
+        raise ValueError(
+            f"{place} holds other predictions: name the folder otherwise, or replace "
+            "them with --replace"
+        )
+    known = {}
+    for other in folders(root):
+        card = card_of(other)
+        same = (card.corpus_sha256, card.hidden) == (mine.corpus_sha256, mine.hidden)
+        if same and other.name != found.folder:
+            known[same_name(card.name)] = other.name
+    _alone(mine.name, found.folder, known)
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".adding-") as scratch:
+        copy = Path(scratch) / found.folder
+        for name, data in read_folder(folder).items():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(copy / name) as temporary:
+                temporary.write_bytes(data)
+        if place.exists():
+            shutil.rmtree(place)
+        copy.replace(place)
+    return found
+
+
+def entrant(one: Stored, root: Path) -> Entrant:
+    """Return a stored submission as an entrant of its board."""
+    return Entrant(
+        name=one.valid.submission.name,
+        folder=one.folder,
+        submission=one.valid.submission,
+        tables=one.valid.tables,
+        sha256=one.valid.sha256,
+        submitted=day_of(root / one.folder),
+    )
+
+
+def _alone(name: str, folder: str, known: dict[str, str]) -> None:
+    """Take note of a name on a board; refuse one that another submission has."""
+    key = same_name(name)
+    if key in known:
+        raise _refused(
+            "bad_name",
+            f"the submission {known[key]} has the same name on this board",
+            "choose another name",
+        )
+    known[key] = folder
+
+
+def _refused(code: str, what: str, mend: str) -> Rejected:
+    return Rejected([Problem(code=code, where=CARD, what=what, mend=mend)])
