@@ -99,7 +99,7 @@ def add(
     with usage():
         corpora = open_corpora(corpus)
         try:
-            done = add(folder, submissions, corpora, replace=replace)
+            done = add(folder, submissions, corpora, instead=replace)
         except Rejected as error:
             fail(f"{folder}: rejected, {error}", EXIT_FAILED)
     place = submissions / done.folder

@@ -8,15 +8,13 @@ from typing import Any
 
 from harness.corpus import Corpus
 from leaderboard.boards import Asked, Board
-from leaderboard.data import about_board, about_entry
+from leaderboard.data import NOTHING, about_board, about_entry
 from leaderboard.ledger import Line, overall
 from leaderboard.pools import POOLS, members, reads
 from leaderboard.standing import Entrant
 from tasks.metrics.table import metric
 
 Shown = dict[str, Any]
-NOTHING: tuple[None, None, None] = (None, None, None)
-"""Value, low and high of what is not told."""
 
 
 def open_board(
@@ -60,7 +58,6 @@ def open_board(
         "tasks": [_task(asked.tasks[name]) for name in sorted(asked.tasks)],
         "entries": [about_entry(one, read[one.name], [], None) for one in entrants],
         "pools": pools,
-        "controls": [],
         "skills": {
             one.name: {
                 task: _skill(skills[one.name]) if one.name in skills else None

@@ -27,6 +27,8 @@ from tasks.metrics.table import metric
 __all__ = ["about_board", "about_entry", "board_data", "overall_csv", "task_data"]
 
 WIDEST: Final = POOLS[-1]
+NOTHING: Final = [None, None, None]
+"""Value, low and high of what is not told."""
 
 
 def board_data(standing: Standing, board: Board, corpus: Corpus) -> dict[str, Any]:
@@ -47,20 +49,20 @@ def board_data(standing: Standing, board: Board, corpus: Corpus) -> dict[str, An
         )
     main = standing.rows.filter("primary")
     ranked = standing.overall.filter(pool=WIDEST)
+    unranked = [
+        {"name": row["name"], "rank": None, "skill": skill_of(row)}
+        | {"win_rate": NOTHING, "mean_rank": NOTHING, "tasks": row["tasks"]}
+        for row in standing.controls_overall.to_dicts()
+        if row["tasks"]
+    ]
     return about_board(board, corpus) | {
         "tasks": [_task(board, name, main) for name in board.tasks],
         "entries": _entries(standing, main),
         "pools": {
-            pool: [
-                _ranked(row) for row in standing.overall.filter(pool=pool).to_dicts()
-            ]
+            pool: [_ranked(r) for r in standing.overall.filter(pool=pool).to_dicts()]
+            + unranked
             for pool in POOLS
         },
-        "controls": [
-            {"name": row["name"], "skill": skill_of(row), "tasks": row["tasks"]}
-            for row in standing.controls_overall.to_dicts()
-            if row["tasks"]
-        ],
         "skills": _skills(standing, main),
         "pairs": _pairs(standing, ranked["name"].to_list()),
         "cost": _cost(ranked, _costs(standing, main)),

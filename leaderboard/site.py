@@ -2,7 +2,9 @@
 
 import datetime
 import io
+import itertools
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +96,11 @@ def build_site(request: Request, say: Say = lambda _: None) -> dict[str, Any]:
             f"{request.submissions} holds no submission to any of these corpora: "
             "`harness leaderboard add FOLDER` puts one there"
         )
+    # the largest corpus is what the page opens with
+    order = sorted(
+        boards, key=lambda name: (-boards[name].data["corpus"]["runs"], name)
+    )
+    boards = {name: boards[name] for name in order}
     site = _site(boards)
     render_site(
         request.out,
@@ -114,7 +121,8 @@ def _public(
     truth = truth_of(corpus)
     entrants = [entrant(one, request.submissions) for one in found]
     draws = {"resamples": request.resamples, "seed": request.seed}
-    said = standing(asked, truth, entrants, say=say, **draws)
+    told = counted(say, asked.name, len(asked.tasks))
+    said = standing(asked, truth, entrants, say=told, **draws)
     place = request.out / "data" / asked.name / "explorer"
     explorer = write_explorer(
         place,
@@ -130,6 +138,18 @@ def _public(
         downloads=_downloads(said),
         explorer=True,
     )
+
+
+def counted(say: Say, what: str, total: int) -> Say:
+    """Return what puts the number of a step and the time that is left to its line."""
+    started, done = time.perf_counter(), itertools.count(1)
+
+    def told(line: str) -> None:
+        number = next(done)
+        left = (time.perf_counter() - started) / number * (total - number)
+        say(f"{what} {number}/{total} {line}; about {left:.0f} s left")
+
+    return told
 
 
 def _open(request: Request, ledger: Path, corpus: Corpus) -> tuple[str, Shown]:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -94,14 +95,20 @@ def stored(root: Path, asked: Board) -> Iterator[Stored]:
     """
     known: dict[str, str] = {}
     for folder in folders(root):
-        card = card_of(folder)
+        try:
+            card = card_of(folder)
+        except Rejected as error:
+            raise _named(error, folder.name) from error
         if (card.corpus_sha256, card.hidden) == (asked.sha256, asked.hidden):
             _alone(card.name, folder.name, known)
-            yield Stored(folder.name, validate(read_folder(folder), asked))
+            try:
+                yield Stored(folder.name, validate(read_folder(folder), asked))
+            except Rejected as error:
+                raise _named(error, folder.name) from error
 
 
 def add(
-    folder: Path, root: Path, corpora: Sequence[Corpus], *, replace: bool
+    folder: Path, root: Path, corpora: Sequence[Corpus], *, instead: bool
 ) -> Stored:
     """Check a submission and copy it below `root`, whole or not at all.
 
@@ -109,7 +116,7 @@ def add(
         folder: The submission; its name becomes that of its place.
         root: Folder of submissions.
         corpora: Those that it may answer about.
-        replace: Whether it may take the place of one of the same folder.
+        instead: Whether it may take the place of one of the same folder.
 
     Raises:
         Rejected: Something is wrong with it, or its name is taken.
@@ -117,7 +124,7 @@ def add(
     """
     found = checked(folder, corpora)
     mine, place = found.valid.submission, root / found.folder
-    if place.exists() and not replace:
+    if place.exists() and not instead:
         if checked(place, corpora).valid.sha256 == found.valid.sha256:
             return found
         raise ValueError(
@@ -166,6 +173,13 @@ def _alone(name: str, folder: str, known: dict[str, str]) -> None:
             "choose another name",
         )
     known[key] = folder
+
+
+def _named(error: Rejected, folder: str) -> Rejected:
+    """Return the same problems, of files of a folder."""
+    return Rejected(
+        [replace(one, where=f"{folder}/{one.where}") for one in error.problems]
+    )
 
 
 def _refused(code: str, what: str, mend: str) -> Rejected:

@@ -34,7 +34,7 @@
       h("h1", { tabindex: "-1" }, board.name),
       h("p", { class: "lede" },
         "Who can tell from the start of a training run how it ends? ",
-        format.count(board.entries.length, "predictor"), ", ",
+        format.count(board.entries.filter((e) => e.kind === "submission").length, "predictor"), ", ",
         format.count(board.tasks.length, "task"), ", ",
         format.count(board.corpus.runs, "run"), " in ",
         format.count(board.corpus.families, "family", "families"), ", corpus ",

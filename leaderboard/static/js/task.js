@@ -12,7 +12,8 @@
       ["Scored by", `${task.metric}: ${format.DIRECTIONS[task.direction]}`],
       ["Reference (skill 0)", task.reference],
       ["Ceiling", task.ceiling === null ? "not known" : format.number(task.ceiling)],
-      ["Examples", `${task.n.toLocaleString("en")} in ${format.count(task.families, "family", "families")}`],
+      ["Examples", task.n.toLocaleString("en") + (task.families === null ? ""
+        : ` in ${format.count(task.families, "family", "families")}`)],
       ["Version", task.version],
       ["Corpus", `${board.corpus.name} ${board.corpus.version}`],
     ]);

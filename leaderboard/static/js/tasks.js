@@ -50,7 +50,7 @@
       },
       {
         key: "families", label: "Families", className: "number", first: "descending",
-        cell: ({ task }) => task.families.toLocaleString("en"),
+        cell: ({ task }) => task.families?.toLocaleString("en") ?? format.NONE,
         sort: ({ task }) => task.families,
       },
     ];

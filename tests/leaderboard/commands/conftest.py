@@ -65,10 +65,10 @@ def mine(predicted, tmp_path) -> Path:
     return Path(shutil.copytree(predicted["sotl_e", False], tmp_path / "mine"))
 
 
-@pytest.fixture
-def entered(predicted, blind, tmp_path) -> Path:
-    """A folder of submissions, two about public runs and two about hidden ones."""
-    place = tmp_path / "submissions"
+@pytest.fixture(scope="session")
+def entered(predicted, blind, tmp_path_factory) -> Path:
+    """Two submissions about public runs and two about hidden ones; not to change."""
+    place = tmp_path_factory.mktemp("entered") / "submissions"
     for folder in predicted.values():
         run("leaderboard", "add", folder, *corpus(blind), "--submissions", place)
     return place

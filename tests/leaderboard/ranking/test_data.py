@@ -46,7 +46,11 @@ def test_a_board_holds_what_the_page_reads(data, stood, full):
     assert {n for n, kind in kinds.items() if kind == "submission"} == set(PREDICTORS)
     assert list(data["pools"]) == list(POOLS)
     shown = data["pools"]["settings"]
-    assert [row["rank"] for row in shown] == sorted(row["rank"] for row in shown)
+    ranks = [row["rank"] for row in shown if row["rank"] is not None]
+    assert ranks == sorted(ranks)
+    shown, unranked = shown[: len(ranks)], shown[len(ranks) :]
+    assert {row["rank"] for row in unranked} == {None}
+    assert {kinds[row["name"]] for row in unranked} == {"control"}
     for row in shown:
         told = stood.overall.row(
             by_predicate=(pl.col("name") == row["name"])
