@@ -1,5 +1,7 @@
 """Commands of the leaderboard: `harness leaderboard check`, `add`, `build`, ..."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +37,18 @@ Resamples = Annotated[
 ]
 PLACE = Path("leaderboard/submissions")
 CLOSED_VERSIONS = Path("leaderboard/closed")
+
+
+@contextlib.contextmanager
+def _refusing(what: Path) -> Iterator[None]:
+    """Turn a rejection, and wrong names and values, into a message and an exit code."""
+    from leaderboard.problems import Rejected
+
+    with usage():
+        try:
+            yield
+        except Rejected as error:
+            fail(f"{what}: rejected, {error}", EXIT_FAILED)
 
 
 @leaderboard.command(
@@ -93,15 +107,10 @@ def add(
 ) -> None:
     """Check a submission and copy it to the others."""
     from leaderboard.boards import open_corpora
-    from leaderboard.problems import Rejected
     from leaderboard.store import add
 
-    with usage():
-        corpora = open_corpora(corpus)
-        try:
-            done = add(folder, submissions, corpora, instead=replace)
-        except Rejected as error:
-            fail(f"{folder}: rejected, {error}", EXIT_FAILED)
+    with _refusing(folder):
+        done = add(folder, submissions, open_corpora(corpus), instead=replace)
     place = submissions / done.folder
     row = {"folder": str(place), "sha256": done.valid.sha256}
     answer(row, f"{done.valid.submission.name}: in {place}", as_json)
@@ -127,7 +136,6 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score a submission on public runs; with --targets announce hidden ones."""
-    from leaderboard.problems import Rejected
     from leaderboard.scoring import Hidden, score_submission, scored_text
 
     told = (targets, ledger, team)
@@ -136,11 +144,8 @@ def score(
     hidden = None
     if targets is not None and ledger is not None and team is not None:
         hidden = Hidden(targets=targets, ledger=ledger, team=team, anew=anew)
-    with usage():
-        try:
-            done = score_submission(folder, corpus, hidden)
-        except Rejected as error:
-            fail(f"{folder}: rejected, {error}", EXIT_FAILED)
+    with _refusing(folder):
+        done = score_submission(folder, corpus, hidden)
     answer(done, scored_text(done), as_json)
 
 
@@ -158,16 +163,12 @@ def close(
     as_json: Json = False,
 ) -> None:
     """Reveal everybody's scores on the private half of a version that is over."""
-    from leaderboard.problems import Rejected
     from leaderboard.scoring import close_version
 
-    with usage():
-        try:
-            path = close_version(
-                Path(corpus), targets, submissions, out, resamples=resamples, say=say
-            )
-        except Rejected as error:
-            fail(f"{submissions}: {error}", EXIT_FAILED)
+    with _refusing(submissions):
+        path = close_version(
+            Path(corpus), targets, submissions, out, resamples=resamples, say=say
+        )
     answer({"closed": str(path)}, f"closed: {path}", as_json)
 
 
@@ -184,10 +185,9 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Score and rank all submissions and write the static site."""
-    from leaderboard.problems import Rejected
     from leaderboard.site import Request, build_site
 
-    with usage():
+    with _refusing(submissions):
         request = Request(
             corpora=corpus,
             submissions=submissions,
@@ -196,10 +196,7 @@ def build(
             closed=closed,
             resamples=resamples,
         )
-        try:
-            done = build_site(request, say=say)
-        except Rejected as error:
-            fail(f"{submissions}: {error}", EXIT_FAILED)
+        done = build_site(request, say=say)
     text = "\n".join(
         f"{b['name']}: {b['entries']} entries, {b['tasks']} tasks"
         for b in done["boards"]

@@ -32,6 +32,8 @@ LOOKALIKES: Final = str.maketrans(
     "abesijkmhopctyxabeikvoptux",
 )
 """Cyrillic and Greek letters by the Latin ones they look like."""
+ALIKE: Final = str.maketrans("i1\u0131\u0269\u0251\u02610", "llllago")
+"""Latin letters and digits by others that they look like; capital I is i here."""
 _HOST: Final = (
     r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]"
 )
@@ -85,7 +87,8 @@ def same_name(text: str) -> str:
         True
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.sub(r"[\s_]+", " ", folded).translate(LOOKALIKES).split())
+    plain = re.sub(r"[\s_]+", " ", folded).translate(LOOKALIKES).translate(ALIKE)
+    return " ".join(plain.split())
 
 
 def check_link(text: str) -> str | None:

@@ -92,8 +92,7 @@ def pull(repository: Path, base: str, head: str) -> Pulled:
     for name, sha in (("base", base), ("head", head)):
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", sha):
             raise ValueError(f"--{name} is {ascii(sha)[:80]}, expected a full digest")
-    fork = _git(repository, "merge-base", "--end-of-options", base, head).decode()
-    name = _only_folder(_changed(repository, fork.strip(), head))
+    name = _only_folder(_changed(repository, _fork(repository, base, head), head))
     entries = _entries(repository, head, name)
     before = _listed(repository, base, f"{PLACE}/{name}/")
     flags = (f"{name} is there already: is this its owner?",) if before else ()
@@ -114,6 +113,23 @@ def write(pulled: Pulled, out: Path) -> Path:
         with place.open("xb") as file:
             file.write(data)
     return folder
+
+
+def _fork(repository: Path, base: str, head: str) -> str:
+    """Return the commit that the changes are counted from.
+
+    Where there are several, a change may be none against the first and yet take back,
+    once merged, what came in through another.
+    """
+    told = _git(
+        repository, "merge-base", "--all", "--end-of-options", base, head,
+        limit=LIST_BYTES,
+    )  # fmt: skip
+    found = told.decode("ascii").split()
+    if len(found) > 1:
+        what = f"{len(found)} commits are where it branched off, expected one"
+        raise Rejected([_problem(what, "rebase it on the branch it is for")])
+    return found[0]
 
 
 def _changed(repository: Path, fork: str, head: str) -> list[tuple[str, str]]:

@@ -99,7 +99,8 @@
     };
     const start = columns.find((column) => column.key === sort && column.sort);
     stagger(items.map((item) => item.element));
-    if (start) apply(sort, OTHER[order] ? order : (start.first ?? "ascending"));
+    const given = Object.hasOwn(OTHER, order ?? "") ? order : null; // foreign text
+    if (start) apply(sort, given ?? start.first ?? "ascending");
     const table = h(
       "table", null,
       h("caption", { class: "spoken" }, caption),

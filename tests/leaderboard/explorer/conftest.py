@@ -25,15 +25,6 @@ KNEE: Final = 8.5
 HOSTILE: Final = "<img src=x onerror=\"document.title='owned'\">"
 NAMES: Final = ("near", HOSTILE, "bent \u202eword", "silent")
 TASK_NAMES: Final = ("final-acc/w50", "curve/w20")
-CHROMIUM: Final = "/usr/bin/chromium"
-ARGUMENTS: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 class Site(NamedTuple):
@@ -167,19 +158,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A headless browser."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=list(ARGUMENTS)
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
 def address(site: Site) -> Iterator[str]:
     """Where the site is served, by a server without ranges."""
     with served(site.folder) as (found, _):
@@ -187,9 +165,9 @@ def address(site: Site) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
+def page(browser: Any) -> Iterator[Any]:
     """A page that notes what it asks for (`asked`) and its errors (`errors`)."""
-    opened = chromium.new_page(viewport={"width": 1100, "height": 800})
+    opened = browser.new_page(viewport={"width": 1100, "height": 800})
     opened.asked, opened.errors = [], []
     opened.on("request", lambda request: opened.asked.append(request.url))
     opened.on("pageerror", lambda error: opened.errors.append(str(error)))

@@ -234,10 +234,10 @@ def test_arrow_keys_read_the_curve(page: Any, site: Site, address: str) -> None:
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_views_fit_a_phone_and_break_no_rule(
-    chromium: Any, site: Site, address: str, tmp_path: Path, view: str, scheme: str
+    browser: Any, site: Site, address: str, tmp_path: Path, view: str, scheme: str
 ) -> None:
     size = {"width": 360, "height": 740}
-    page = chromium.new_page(viewport=size, color_scheme=scheme)
+    page = browser.new_page(viewport=size, color_scheme=scheme)
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     show(page, address, view.replace("RUN", first_run(site)))

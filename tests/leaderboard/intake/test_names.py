@@ -96,6 +96,10 @@ def test_authors_may_have_apostrophes_and_commas():
         ("forest", "f\u043er\u0435st"),
         ("my_forest", "my forest"),
         ("Stra\u00dfe", "strasse"),
+        ("lasso", "Iasso"),
+        ("lasso", "1asso"),
+        ("GPO", "GP0"),
+        ("ridge", "r\u0131d\u0261e"),
     ],
 )
 def test_s09_names_that_a_reader_mixes_up_have_one_key(one, other):

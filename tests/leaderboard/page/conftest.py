@@ -1,4 +1,4 @@
-"""A built sample site, served below a path as on GitHub Pages, and one browser."""
+"""A built sample site, served below a path as on GitHub Pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,15 +34,6 @@ def address(site: Path) -> Iterator[str]:
 
     with served(site.parents[1]) as host:
         yield f"{host}/{BASE}/index.html"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium, once for all tests."""
-    from tests.leaderboard.page.browser import chromium
-
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture

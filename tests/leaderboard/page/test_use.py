@@ -99,6 +99,13 @@ def test_a_link_with_filters_shows_the_same_view(wide: Any) -> None:
     assert page.get_by_role("checkbox", name="References").is_checked()
 
 
+@pytest.mark.parametrize("order", ["constructor", "__proto__", "toString", "x"])
+def test_s09_an_order_that_is_none_sorts_best_first(wide: Any, order: str) -> None:
+    page = wide.open(f"#/t4-digits?sort=skill&order={order}")
+
+    assert heading(page, "Skill").get_attribute("aria-sort") == "descending"
+
+
 def test_columns_of_tasks_appear_and_sort(wide: Any) -> None:
     page = wide.open()
     page.get_by_role("checkbox", name="A column per task").check()

@@ -57,6 +57,10 @@ def test_s23_a_score_that_is_no_number_is_an_error(score):
         rung(0.1, score)
 
 
+def test_s23_nought_has_no_sign():
+    assert [str(rung(None, score)) for score in (-0.0, -0.01, 0.01)] == ["0.0"] * 3
+
+
 @pytest.mark.parametrize("eta", [0.0, -0.1, math.nan])
 def test_a_step_must_be_positive(eta):
     with pytest.raises(ValueError, match=r"eta is .*, expected a finite number above"):

@@ -66,6 +66,23 @@ def test_s12_what_the_base_has_since_gained_is_no_change(repository):
     assert pull(repository.folder, later, head).name == "forest"
 
 
+def test_s12_a_head_that_would_take_back_what_was_merged_is_refused(own):
+    """Against the first of two merge bases nothing else is changed; merged, it is."""
+    mend = own.commit({"mend.py": b"safe\n"}, own.base)
+    other = own.commit({"other.md": b"x\n"}, own.base)
+    both = {"mend.py": b"safe\n", "other.md": b"x\n"}
+    merged = own.git("merge-tree", "--write-tree", mend, other)
+    base = own.git("commit-tree", merged, "-p", mend, "-p", other, "-m", "x")
+    without = own.commit(submission(), other)  # as if `mend` had never been
+    tree = own.git("rev-parse", f"{without}^{{tree}}")
+    head = own.git("commit-tree", tree, "-p", other, "-p", mend, "-m", "x")
+    result = own.git("merge-tree", "--write-tree", base, head)
+    left = own.git("ls-tree", "-r", "--name-only", result).split()
+    assert set(both) - set(left) == {"mend.py"}
+    with pytest.raises(Rejected, match=r"2 commits are where it branched off"):
+        pull(own.folder, base, head)
+
+
 def test_s12_a_change_of_a_submission_is_flagged_and_taken_whole(repository):
     base = repository.commit(submission(), repository.base)
     card = b'name = "Mine now"\n'

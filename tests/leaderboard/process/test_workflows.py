@@ -186,6 +186,8 @@ HARNESS = """#!/bin/bash
 printf '%s\\n' "$@" "--" >> "$SPY/calls"
 case "$1 $2" in
     "leaderboard check") test ! -e "$SPY/reject" || { echo "::error::bad"; exit 1; } ;;
+    "leaderboard add")
+        test ! -e "$SPY/taken" || { echo "another has the same name"; exit 1; } ;;
     "leaderboard score") shift 2
         while [ $# -gt 0 ]; do
             if [ "$1" = --ledger ]; then echo '{"line":1}' >> "$2"; fi
@@ -299,9 +301,9 @@ def test_s12_a_pull_request_is_checked_and_scored_by_the_base(runner):
     head = runner.origin.commit(submission(), runner.origin.base)
     assert runner.run("submission", of_pull_request(runner, head)) == 0
     corpora = ["--corpus=corpora/t4-digits", "--corpus=ORG/t4@v1.0.0"]
+    steps = (["check"], ["add", "--replace"], ["score"])
     assert runner.calls() == [
-        ["leaderboard", "check", "taken/forest", *corpora],
-        ["leaderboard", "score", "taken/forest", *corpora],
+        ["leaderboard", word, "taken/forest", *more, *corpora] for word, *more in steps
     ]
     assert (runner.work / "taken/forest/submission.toml").read_bytes() == CARD
     assert not (runner.work / "leaderboard/submissions/forest").exists()
@@ -318,6 +320,14 @@ def test_s12_a_rejected_submission_is_not_scored_and_told_in_the_summary(runner)
     assert [call[1] for call in runner.calls()] == ["check"]
     assert "    ::error::bad" in runner.summary
     assert "::error" not in runner.said  # it would be a command to the runner
+
+
+def test_s09_a_name_that_is_taken_is_told_before_it_is_merged(runner):
+    (runner.spy / "taken").touch()
+    head = runner.origin.commit(submission(), runner.origin.base)
+    assert runner.run("submission", of_pull_request(runner, head)) == 1
+    assert [call[1] for call in runner.calls()] == ["check", "add"]
+    assert "    another has the same name" in runner.summary
 
 
 @pytest.mark.parametrize("name", ["submission", "hidden"])
