@@ -2,10 +2,12 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import tomli_w
 
 from harness.checkout import day_of
 from harness.corpus import Corpus
@@ -19,7 +21,7 @@ from leaderboard.problems import Problem, Rejected
 from leaderboard.standing import Entrant
 from leaderboard.validate import Valid, validate
 from tasks.blind.view import is_blind
-from tasks.submission import CARD, Submission
+from tasks.submission import CARD, FOLDER, Submission, document
 
 SUBMISSIONS: Final = Path("leaderboard/submissions")
 """Where a checkout keeps them."""
@@ -87,8 +89,9 @@ def card_of(folder: Path) -> Submission:
 def stored(root: Path, asked: Board) -> Iterator[Stored]:
     """Yield the submissions to a board, by folder.
 
-    They came in through `checked`, in a process of its own; here they are checked again
-    by the same rules, in this one.
+    They came in through `checked`, in a process of its own; here they are checked once
+    more by the same rules, in this one. Of a task that has moved on to a version that
+    they do not answer nothing is left: their scores are those of the older runcast.
 
     Raises:
         Rejected: Something is wrong with one that is stored, or two share a name.
@@ -102,9 +105,31 @@ def stored(root: Path, asked: Board) -> Iterator[Stored]:
         if (card.corpus_sha256, card.hidden) == (asked.sha256, asked.hidden):
             _alone(card.name, folder.name, known)
             try:
-                yield Stored(folder.name, validate(read_folder(folder), asked))
+                files = current(read_folder(folder), asked)
+                if len(files) > 1:
+                    yield Stored(folder.name, validate(files, asked))
             except Rejected as error:
                 raise _named(error, folder.name) from error
+
+
+def current(files: Mapping[str, bytes], asked: Board) -> dict[str, bytes]:
+    """Return a stored submission without the tasks that have moved on since.
+
+    Raises:
+        Rejected: Something is wrong with its card.
+    """
+    card = parse_card(files[CARD])
+    kept = {
+        name: version
+        for name, version in card.tasks.items()
+        if name in asked.tasks and asked.tasks[name].task.answered_by(version)
+    }
+    if kept == dict(card.tasks):
+        return dict(files)
+    gone = tuple(f"{FOLDER}/{name}." for name in set(card.tasks) - set(kept))
+    text = tomli_w.dumps(document(replace(card, tasks=kept)))
+    rest = {name: data for name, data in files.items() if not name.startswith(gone)}
+    return rest | {CARD: text.encode()}
 
 
 def add(

@@ -67,8 +67,15 @@ class Task:
     `train_loss` means one value an update."""
     tolerance: float = 0.001
     """Regret that a decision may cost, in accuracy: .1 point."""
+    rescored: tuple[str, ...] = ()
+    """Earlier versions whose predictions answer this one, too: its scoring alone was
+    mended, so that stored predictions are scored anew."""
     levels: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
     """Quantile levels that a predictor may answer with."""
+
+    def answered_by(self, version: str) -> bool:
+        """Tell whether predictions that answer a version answer this one."""
+        return version == self.version or version in self.rescored
 
     def __post_init__(self) -> None:
         """Check what would otherwise be found late."""

@@ -286,7 +286,7 @@ def _same_version(submission: Submission, name: str) -> Task:
         known = ", ".join(submission.tasks)
         raise KeyError(f"the submission does not answer {name!r} (it answers: {known})")
     task = TASKS.get(name)()
-    if submission.tasks[name] != task.version:
+    if not task.answered_by(submission.tasks[name]):
         raise ValueError(
             f"the submission answers {name}@{submission.tasks[name]}, this runcast has "
             f"version {task.version}: their scores cannot be compared; predict again"
