@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from leaderboard.render import render_site
+from leaderboard.page.render import render_site
 from tests.leaderboard.page.browser import Opened, chromium, opened, served
 from tests.leaderboard.page.sample import make_arguments
 

@@ -34,13 +34,13 @@ import tomli_w
 
 from harness.seeds import stream
 from leaderboard.boards import Asked, Board
-from leaderboard.card import parse_card
-from leaderboard.csv_table import read_csv
-from leaderboard.files import read_folder
-from leaderboard.parquet_table import read_parquet
+from leaderboard.intake.card import parse_card
+from leaderboard.intake.csv_table import read_csv
+from leaderboard.intake.files import read_folder
+from leaderboard.intake.parquet_table import read_parquet
+from leaderboard.intake.rows import Read, check_rows
+from leaderboard.intake.validate import validate
 from leaderboard.problems import CODES, Problem, Rejected
-from leaderboard.rows import Read, check_rows
-from leaderboard.validate import validate
 from tasks.answering import quantile_name
 from tasks.base import TASKS
 from tasks.checked import digest

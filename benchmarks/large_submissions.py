@@ -16,8 +16,8 @@ import tomli_w
 
 from harness.seeds import stream
 from leaderboard.boards import Asked, Board
-from leaderboard.isolated import validate_isolated
-from leaderboard.limits import FILE_BYTES
+from leaderboard.intake.isolated import validate_isolated
+from leaderboard.intake.limits import FILE_BYTES
 from leaderboard.problems import Rejected
 from tasks.answering import quantile_name
 from tasks.base import TASKS

@@ -185,7 +185,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Score and rank all submissions and write the static site."""
-    from leaderboard.site import Request, build_site
+    from leaderboard.page.site import Request, build_site
 
     with _refusing(submissions):
         request = Request(
@@ -211,7 +211,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free.")] = 8000,
 ) -> None:
     """Show a built site on this machine, until Ctrl-C."""
-    from leaderboard.serve import server
+    from leaderboard.page.serve import server
 
     try:
         running = server(site, port)

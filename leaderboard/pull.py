@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from leaderboard.files import COMPONENT
-from leaderboard.limits import FILE_BYTES, FILES, SUBMISSION_BYTES
-from leaderboard.names import RESERVED, folder_name
+from leaderboard.intake.files import COMPONENT
+from leaderboard.intake.limits import FILE_BYTES, FILES, SUBMISSION_BYTES
+from leaderboard.intake.names import RESERVED, folder_name
 from leaderboard.problems import SHOWN, Problem, Rejected
 from tasks.submission import CARD, FOLDER
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.corpus import Corpus
 from leaderboard.boards import board, open_corpora, truth_of
-from leaderboard.hidden import announce, close, truth_of_half, write_closed
-from leaderboard.standing import standing
+from leaderboard.hidden.version import announce, close, truth_of_half, write_closed
+from leaderboard.ranking.standing import standing
 from leaderboard.store import board_of, checked, entrant, stored
 
 

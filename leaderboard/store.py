@@ -13,13 +13,13 @@ from harness.checkout import day_of
 from harness.corpus import Corpus
 from harness.storage import replacing
 from leaderboard.boards import Board, board
-from leaderboard.card import parse_card
-from leaderboard.files import read_folder
-from leaderboard.isolated import validate_isolated
-from leaderboard.names import folder_name, same_name
+from leaderboard.intake.card import parse_card
+from leaderboard.intake.files import read_folder
+from leaderboard.intake.isolated import validate_isolated
+from leaderboard.intake.names import folder_name, same_name
+from leaderboard.intake.validate import Valid, validate
 from leaderboard.problems import Problem, Rejected
-from leaderboard.standing import Entrant
-from leaderboard.validate import Valid, validate
+from leaderboard.ranking.standing import Entrant
 from tasks.blind.view import is_blind
 from tasks.submission import CARD, FOLDER, Submission, document
 

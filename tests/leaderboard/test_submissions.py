@@ -7,9 +7,9 @@ import pytest
 
 from harness.corpus import Corpus
 from leaderboard.boards import board, truth_of
-from leaderboard.files import read_folder
-from leaderboard.names import folder_name, same_name
-from leaderboard.standing import standing
+from leaderboard.intake.files import read_folder
+from leaderboard.intake.names import folder_name, same_name
+from leaderboard.ranking.standing import standing
 from leaderboard.store import card_of, entrant, folders, stored
 from tests.conftest import ROOT
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from leaderboard.boards import board, truth_of
-from leaderboard.hidden import close, closed_name, public_skills, truth_of_half
+from leaderboard.hidden.version import close, closed_name, public_skills, truth_of_half
+from leaderboard.ranking.standing import standing
 from leaderboard.scoring import entrant
-from leaderboard.standing import standing
 from leaderboard.store import stored
 from tests.leaderboard.commands.conftest import corpus, run
 

@@ -11,9 +11,9 @@ import pytest
 
 from harness.verify import verify
 from leaderboard.boards import board, truth_of
-from leaderboard.serve import server
-from leaderboard.site import counted
-from leaderboard.standing import standing
+from leaderboard.page.serve import server
+from leaderboard.page.site import counted
+from leaderboard.ranking.standing import standing
 from leaderboard.store import entrant, stored
 from tests.files import contents
 from tests.leaderboard.commands.conftest import corpus, run

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from leaderboard.boards import Asked, board
-from leaderboard.files import read_folder
+from leaderboard.intake.files import read_folder
+from leaderboard.intake.validate import validate
 from leaderboard.problems import Rejected
 from leaderboard.store import stored
-from leaderboard.validate import validate
 
 TASK = "final-acc/w04"
 

@@ -13,7 +13,7 @@ from harness.corpus import Corpus
 from harness.publish import build
 from harness.record import Curve, RunRecord
 from harness.seeds import stream
-from leaderboard.explorer import write_explorer
+from leaderboard.page.explorer import write_explorer
 from tasks.base import TASKS, Task
 from tasks.sealed import Sealed, seal
 from tests.harness.conftest import record

@@ -12,7 +12,7 @@ from harness.early.curves import early_curves
 from harness.early.table import early_signals
 from harness.fits.shifted_power import fit_shifted_power
 from harness.storage import sha256_of
-from leaderboard.explorer import LAWS, RUNS_A_GROUP, laws, write_explorer
+from leaderboard.page.explorer import LAWS, RUNS_A_GROUP, laws, write_explorer
 from tests.leaderboard.explorer.conftest import KNEE, NAMES, SIZE, Site
 
 

@@ -11,8 +11,8 @@ import tomli_w
 
 from harness.seeds import stream
 from leaderboard.boards import Asked, Board
+from leaderboard.intake.validate import validate
 from leaderboard.problems import Problem, Rejected
-from leaderboard.validate import validate
 from tasks.answering import quantile_name
 from tasks.base import TASKS, Task
 

@@ -3,7 +3,7 @@ import time
 import pytest
 import tomli_w
 
-from leaderboard.card import parse_card
+from leaderboard.intake.card import parse_card
 from leaderboard.problems import Rejected
 from tasks.submission import read_submission
 from tests.leaderboard.intake.made import a_card, toml

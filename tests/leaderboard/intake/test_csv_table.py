@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leaderboard.csv_table import read_csv
+from leaderboard.intake.csv_table import read_csv
 from leaderboard.problems import Rejected
 from tests.leaderboard.intake.made import (
     FINAL,

@@ -3,8 +3,8 @@ import socket
 
 import pytest
 
-from leaderboard.files import looks_like, read_folder
-from leaderboard.limits import CARD_BYTES, FILE_BYTES, FILES
+from leaderboard.intake.files import looks_like, read_folder
+from leaderboard.intake.limits import CARD_BYTES, FILE_BYTES, FILES
 from leaderboard.problems import Rejected
 from tests.leaderboard.intake.made import a_submission, laid_out
 

@@ -3,9 +3,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fuzz_submissions import BOARD, kind_of, one, work
-from leaderboard.card import parse_card
-from leaderboard.csv_table import read_csv
-from leaderboard.parquet_table import read_parquet
+from leaderboard.intake.card import parse_card
+from leaderboard.intake.csv_table import read_csv
+from leaderboard.intake.parquet_table import read_parquet
 from leaderboard.problems import CODES, Rejected
 
 ASKED = BOARD.tasks["final-acc/w20"]

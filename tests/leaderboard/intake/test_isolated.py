@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from leaderboard.isolated import validate_isolated
+from leaderboard.intake.isolated import validate_isolated
+from leaderboard.intake.validate import validate
 from leaderboard.problems import Rejected
-from leaderboard.validate import validate
 from tests.leaderboard.intake.made import (
     a_board,
     a_submission,

@@ -1,6 +1,6 @@
 import pytest
 
-from leaderboard.names import (
+from leaderboard.intake.names import (
     check_author,
     check_code,
     check_contact,

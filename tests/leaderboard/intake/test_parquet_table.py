@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from leaderboard.parquet_table import read_parquet
+from leaderboard.intake.parquet_table import read_parquet
 from leaderboard.problems import Rejected
 from tests.leaderboard.intake.made import answers, as_parquet, asked_for
 

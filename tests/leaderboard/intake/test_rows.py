@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.seeds import stream
-from leaderboard.csv_table import read_csv
-from leaderboard.parquet_table import read_parquet
-from leaderboard.rows import check_rows, range_of
+from leaderboard.intake.csv_table import read_csv
+from leaderboard.intake.parquet_table import read_parquet
+from leaderboard.intake.rows import check_rows, range_of
 from tasks.base import TASKS
 from tasks.checked import checked, digest
 from tasks.question import Answers

@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
+from leaderboard.intake.validate import validate
 from leaderboard.problems import Rejected
-from leaderboard.validate import validate
 from tests.leaderboard.intake.made import (
     FINAL,
     IDS,

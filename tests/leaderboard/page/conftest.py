@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from leaderboard.render import render_site
+from leaderboard.page.render import render_site
 from tests.leaderboard.page.sample import make_arguments
 
 BASE = "some/base"

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from leaderboard.render import render_site
+from leaderboard.page.render import render_site
 from tests.leaderboard.page.browser import PHONE, ROUTES, WIDE, chromium, opened
 from tests.leaderboard.page.sample import make_arguments
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leaderboard.render import index_html, render_site
+from leaderboard.page.render import index_html, render_site
 from tests.leaderboard.page.browser import opened
 from tests.leaderboard.page.sample import HOSTILE, make_arguments
 

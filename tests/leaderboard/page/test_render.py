@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import leaderboard
-from leaderboard.render import index_html, policy, render_site, script, slug
+from leaderboard.page.render import index_html, policy, render_site, script, slug
 from tests.leaderboard.page.sample import HOSTILE, make_arguments
 
 SOURCES = Path(leaderboard.__file__).parent

@@ -7,7 +7,7 @@ guessing has 0. The attacker sees announcements of the public half and nothing e
 import numpy as np
 
 from harness.seeds import stream
-from leaderboard.ladder import rung
+from leaderboard.hidden.ladder import rung
 
 RUNS = 200
 TRIES = 100

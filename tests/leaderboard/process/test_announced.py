@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from harness.spec import Part
-from leaderboard.announced import open_board
 from leaderboard.boards import board
-from leaderboard.hidden import announce, public_skills, truth_of_half
-from leaderboard.ledger import Line, overall
-from leaderboard.standing import Entrant
+from leaderboard.hidden.announced import open_board
+from leaderboard.hidden.ledger import Line, overall
+from leaderboard.hidden.version import announce, public_skills, truth_of_half
+from leaderboard.ranking.standing import Entrant
 from tasks.prediction import Charge
 from tasks.submission import Submission
 

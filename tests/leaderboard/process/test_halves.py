@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from harness.errors import DataError
-from leaderboard.halves import divided, half, halves
+from leaderboard.hidden.halves import divided, half, halves
 from tasks.base import TASKS
 from tasks.blind.targets import HiddenTargets
 from tasks.checked import digest

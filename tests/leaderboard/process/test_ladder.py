@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.ladder import ETA, announced, rung
+from leaderboard.hidden.ladder import ETA, announced, rung
 from tests.conftest import ROOT
 from tests.leaderboard.process.probing import climbing, gains, majority
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import CorpusError, StorageError
-from leaderboard.ladder import announced
-from leaderboard.ledger import A_DAY, A_VERSION, Attempt, overall, read, record
+from leaderboard.hidden.ladder import announced
+from leaderboard.hidden.ledger import A_DAY, A_VERSION, Attempt, overall, read, record
 from tasks.base import TASKS
 from tests.conftest import ROOT
 
@@ -227,7 +227,7 @@ MANY = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from leaderboard.ledger import Attempt, record
+from leaderboard.hidden.ledger import Attempt, record
 
 for n in range(5):
     one = Attempt(

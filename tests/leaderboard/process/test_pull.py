@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from leaderboard.files import read_folder
-from leaderboard.limits import FILE_BYTES, FILES
+from leaderboard.intake.files import read_folder
+from leaderboard.intake.limits import FILE_BYTES, FILES
 from leaderboard.problems import CODES, Rejected
 from leaderboard.pull import main, pull, write
 from tests.conftest import ROOT

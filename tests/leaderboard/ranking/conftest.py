@@ -7,7 +7,7 @@ import pytest
 from harness.corpus import Corpus
 from harness.spec import Part
 from leaderboard.boards import Asked, Board
-from leaderboard.standing import Entrant, Standing, standing
+from leaderboard.ranking.standing import Entrant, Standing, standing
 from tasks.answering import answer
 from tasks.base import TASKS
 from tasks.checked import epochs_of

@@ -9,12 +9,12 @@ import math
 import polars as pl
 import pytest
 
-from leaderboard.data import board_data, overall_csv, task_data
-from leaderboard.judged import REFERENCE
-from leaderboard.overall import front
-from leaderboard.pools import POOLS
-from leaderboard.rounded import number
-from leaderboard.spreadsheet import escaped
+from leaderboard.page.data import board_data, overall_csv, task_data
+from leaderboard.page.rounded import number
+from leaderboard.page.spreadsheet import escaped
+from leaderboard.ranking.judged import REFERENCE
+from leaderboard.ranking.overall import front
+from leaderboard.ranking.pools import POOLS
 from tests.leaderboard.ranking.conftest import PREDICTORS, TASK_NAMES
 
 EVERYBODY = {REFERENCE, *PREDICTORS}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leaderboard.rank import pairwise, ranking
+from leaderboard.ranking.rank import pairwise, ranking
 
 HERE = Path(__file__).parent
 PRINTED = HERE / "fev_0_10_0.json"

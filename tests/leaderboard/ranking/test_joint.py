@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from leaderboard.joint import Draws, errors
+from leaderboard.ranking.joint import Draws, errors
 from tasks.checked import checked
 from tasks.evaluate import evaluate
 from tasks.statistics.bootstrap import family_draws

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from leaderboard.pools import POOLS, members, reads
+from leaderboard.ranking.pools import POOLS, members, reads
 from tasks.prediction import Charge
 from tests.tasks.asking import task
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from leaderboard.rank import (
+from leaderboard.ranking.rank import (
     average_ranks,
     display_order,
     interval,

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from leaderboard.controls import negative_controls, told
-from leaderboard.joint import Draws
-from leaderboard.slices import levels, slices
+from leaderboard.ranking.controls import negative_controls, told
+from leaderboard.ranking.joint import Draws
+from leaderboard.ranking.slices import levels, slices
 from tasks.checked import checked
 
 

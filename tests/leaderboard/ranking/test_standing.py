@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from harness.spec import Part
-from leaderboard.judged import REFERENCE, ROWS, targets_sha256
-from leaderboard.pools import POOLS
-from leaderboard.rank import ranking
-from leaderboard.standing import comparable, joined
+from leaderboard.ranking.judged import REFERENCE, ROWS, targets_sha256
+from leaderboard.ranking.pools import POOLS
+from leaderboard.ranking.rank import ranking
+from leaderboard.ranking.standing import comparable, joined
 from tasks.prediction import Charge
 from tasks.sealed import Entry, judge
 from tests.leaderboard.ranking.conftest import RESAMPLES, TASK_NAMES, entrant, stand

@@ -8,11 +8,11 @@ from typing import Final
 
 import polars as pl
 
-from leaderboard import slices
 from leaderboard.boards import Board
-from leaderboard.controls import NAMES, negative_controls
-from leaderboard.joint import Draws, Errors, errors, skills
-from leaderboard.rank import ranks
+from leaderboard.ranking import slices
+from leaderboard.ranking.controls import NAMES, negative_controls
+from leaderboard.ranking.joint import Draws, Errors, errors, skills
+from leaderboard.ranking.rank import ranks
 from tasks.checked import Given, checked, digest
 from tasks.evaluate import COLUMNS, OK
 from tasks.pairwise import pairwise
@@ -32,7 +32,7 @@ ADDED: Final = (
 )
 ROWS: Final = pl.Schema([*COLUMNS.items(), *ADDED])
 """Columns of rows: those of `tasks.evaluate`; which board, truth and submission; rank
-of the primary metric's skill (`leaderboard.rank.ranks`) among those with a score."""
+of the primary metric's skill (`ranking.rank.ranks`) among those with a score."""
 CONTROLS: Final = pl.Schema(
     {
         "task": pl.String,
@@ -57,7 +57,7 @@ class Judged:
     pairs: pl.DataFrame
     """Rows of `tasks.pairwise`."""
     slices: pl.DataFrame
-    """Rows of `leaderboard.slices.table`."""
+    """Rows of `leaderboard.ranking.slices.table`."""
     controls: pl.DataFrame
     """task, by, name, value, skill, low, high."""
     errors: Errors

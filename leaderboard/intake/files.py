@@ -8,8 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from leaderboard.limits import CARD_BYTES, DEPTH, FILE_BYTES, FILES, SUBMISSION_BYTES
-from leaderboard.names import RESERVED, shown
+from leaderboard.intake.limits import (
+    CARD_BYTES,
+    DEPTH,
+    FILE_BYTES,
+    FILES,
+    SUBMISSION_BYTES,
+)
+from leaderboard.intake.names import RESERVED, shown
 from leaderboard.problems import Problem, Rejected
 from tasks.submission import CARD, FOLDER, SUFFIXES
 

@@ -6,11 +6,11 @@ from typing import Any, Final
 import polars as pl
 
 from leaderboard.boards import Asked
-from leaderboard.files import looks_like
-from leaderboard.limits import BLOCK_BYTES, FILE_BYTES, rows_read
-from leaderboard.names import LIBRARY, shown
+from leaderboard.intake.files import looks_like
+from leaderboard.intake.limits import BLOCK_BYTES, FILE_BYTES, rows_read
+from leaderboard.intake.names import LIBRARY, shown
+from leaderboard.intake.rows import TYPES, Read, check_columns
 from leaderboard.problems import SHOWN, Problem, Rejected
-from leaderboard.rows import TYPES, Read, check_columns
 from tasks.base import Task
 
 BOM: Final = b"\xef\xbb\xbf"

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import polars as pl
 
 from leaderboard.boards import Asked
-from leaderboard.limits import CELL_CHARS
-from leaderboard.names import shown
+from leaderboard.intake.limits import CELL_CHARS
+from leaderboard.intake.names import shown
 from leaderboard.problems import SHOWN, Problem
 from tasks.answering import quantile_name
 from tasks.base import Task

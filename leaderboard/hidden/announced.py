@@ -8,10 +8,10 @@ from typing import Any
 
 from harness.corpus import Corpus
 from leaderboard.boards import Asked, Board
-from leaderboard.data import NOTHING, about_board, about_entry
-from leaderboard.ledger import Line, overall
-from leaderboard.pools import POOLS, members, reads
-from leaderboard.standing import Entrant
+from leaderboard.hidden.ledger import Line, overall
+from leaderboard.page.data import NOTHING, about_board, about_entry
+from leaderboard.ranking.pools import POOLS, members, reads
+from leaderboard.ranking.standing import Entrant
 from tasks.metrics.table import metric
 
 Shown = dict[str, Any]
@@ -20,7 +20,7 @@ Shown = dict[str, Any]
 def open_board(
     corpus: Corpus, asked: Board, entrants: Sequence[Entrant], lines: Sequence[Line]
 ) -> tuple[Shown, dict[str, Shown]]:
-    """Return the data of a hidden board and of its tasks, see `leaderboard.data`.
+    """Return the data of a hidden board and of its tasks, see `leaderboard.page.data`.
 
     An entrant's skill is what was last announced of these very files; ranks order it,
     and equal skills share one. Of whom nothing was announced yet is not ranked.

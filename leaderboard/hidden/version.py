@@ -14,11 +14,11 @@ from harness.corpus import Corpus
 from harness.errors import CorpusError
 from harness.storage import write_text
 from leaderboard.boards import Board, Truth, board
-from leaderboard.data import board_data, task_data
-from leaderboard.halves import Half, half, halves
-from leaderboard.ledger import Answer, Attempt, overall, record
-from leaderboard.pools import POOLS
-from leaderboard.standing import Entrant, standing
+from leaderboard.hidden.halves import Half, half, halves
+from leaderboard.hidden.ledger import Answer, Attempt, overall, record
+from leaderboard.page.data import board_data, task_data
+from leaderboard.ranking.pools import POOLS
+from leaderboard.ranking.standing import Entrant, standing
 from tasks.base import Task
 from tasks.blind.targets import HiddenTargets
 from tasks.sealed import Sealed
@@ -62,7 +62,7 @@ def announce(
         one: A checked submission to a hidden board.
         asked: The board.
         truth: About the public half.
-        ledger: See `leaderboard.ledger`.
+        ledger: See `leaderboard.hidden.ledger`.
         team: Account of the pull request, lower case.
         now: The time, with its zone.
         free: Score anew and charge nothing.

@@ -8,18 +8,18 @@ import numpy as np
 import polars as pl
 
 from leaderboard.boards import Asked
-from leaderboard.csv_table import asked_rows
-from leaderboard.files import looks_like
-from leaderboard.limits import (
+from leaderboard.intake.csv_table import asked_rows
+from leaderboard.intake.files import looks_like
+from leaderboard.intake.limits import (
     CELL_CHARS,
     FILE_BYTES,
     FOOTER_BYTES,
     ROW_GROUPS,
     rows_read,
 )
-from leaderboard.names import LIBRARY, shown
+from leaderboard.intake.names import LIBRARY, shown
+from leaderboard.intake.rows import TYPES, Read, check_columns
 from leaderboard.problems import Problem, Rejected
-from leaderboard.rows import TYPES, Read, check_columns
 
 MAGIC: Final = b"PAR1"
 TAIL: Final = 8
@@ -54,7 +54,7 @@ def read_parquet(data: bytes, asked: Asked, where: str) -> Read:
         Rejected: It is not such a table, or damaged.
 
     Cost: one pass in batches; a page that unpacks to more than memory holds is what
-    `leaderboard.isolated` is for.
+    `leaderboard.intake.isolated` is for.
     """
     import pyarrow as pa
 

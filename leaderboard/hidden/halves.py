@@ -1,7 +1,7 @@
 """The public and the private half of a board's hidden families.
 
-During a version scores on the public half are announced, see `leaderboard.ladder`;
-those on the private half appear when the version closes.
+During a version scores on the public half are announced, see the ladder
+beside; those on the private half appear when the version closes.
 """
 
 import dataclasses

@@ -12,11 +12,11 @@ import polars as pl
 
 from harness.measure import Floats
 from leaderboard.boards import Board, Truth
-from leaderboard.controls import NAMES
-from leaderboard.joint import Draws
-from leaderboard.judged import REFERENCE, Judged, judged
-from leaderboard.overall import Matrix, matrix, overall, stacked, unranked
-from leaderboard.pools import POOLS, Reads, members, reads
+from leaderboard.ranking.controls import NAMES
+from leaderboard.ranking.joint import Draws
+from leaderboard.ranking.judged import REFERENCE, Judged, judged
+from leaderboard.ranking.overall import Matrix, matrix, overall, stacked, unranked
+from leaderboard.ranking.pools import POOLS, Reads, members, reads
 from tasks.sealed import Entry, Sealed
 from tasks.submission import Submission
 
@@ -55,19 +55,19 @@ class Standing:
     copies: Mapping[str, Mapping[str, int]]
     """Of each entrant, the others with the same predictions, and at how many tasks."""
     rows: pl.DataFrame
-    """Rows with the columns of `leaderboard.judged.ROWS`, by task."""
+    """Rows with the columns of `leaderboard.ranking.judged.ROWS`, by task."""
     pairs: pl.DataFrame
     """Rows of `tasks.pairwise`, by task."""
     overall: pl.DataFrame
-    """Rows with the columns of `leaderboard.overall.OVERALL`, by pool, as shown."""
+    """Rows with the columns of `ranking.overall.OVERALL`, by pool, as shown."""
     matrix: Matrix
     """Everybody against everybody, over all tasks."""
     slices: pl.DataFrame
-    """Rows of `leaderboard.slices.table`, by task."""
+    """Rows of `leaderboard.ranking.slices.table`, by task."""
     controls: pl.DataFrame
-    """Rows with the columns of `leaderboard.judged.CONTROLS`, by task."""
+    """Rows with the columns of `leaderboard.ranking.judged.CONTROLS`, by task."""
     controls_overall: pl.DataFrame
-    """Rows of `leaderboard.overall.unranked`."""
+    """Rows of `leaderboard.ranking.overall.unranked`."""
     resamples: int
     """Behind each interval."""
     seed: int

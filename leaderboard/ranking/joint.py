@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.measure import Floats
-from leaderboard.rank import Interval, interval
+from leaderboard.ranking.rank import Interval, interval
 from tasks.base import Task
 from tasks.checked import Given
 from tasks.question import Answers

@@ -10,13 +10,13 @@ from typing import Final
 import polars as pl
 
 from leaderboard.boards import Asked, Board
-from leaderboard.card import parse_card
-from leaderboard.csv_table import asked_rows, read_csv
-from leaderboard.files import COMPONENT
-from leaderboard.names import shown
-from leaderboard.parquet_table import read_parquet
+from leaderboard.intake.card import parse_card
+from leaderboard.intake.csv_table import asked_rows, read_csv
+from leaderboard.intake.files import COMPONENT
+from leaderboard.intake.names import shown
+from leaderboard.intake.parquet_table import read_parquet
+from leaderboard.intake.rows import Read, check_rows
 from leaderboard.problems import Problem, Rejected
-from leaderboard.rows import Read, check_rows
 from tasks.checked import digest
 from tasks.submission import CARD, FOLDER, SUFFIXES, Submission
 
@@ -53,7 +53,7 @@ def validate(
     Pure: nothing but the arguments is read.
 
     Args:
-        files: By name, see `leaderboard.files.read_folder`.
+        files: By name, see `leaderboard.intake.files.read_folder`.
         board: What is asked.
         reading: Told the name of each file before it is read.
 

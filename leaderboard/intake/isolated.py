@@ -20,11 +20,11 @@ import polars as pl
 from harness.spec import Part
 from harness.storage import read_parquet, write_parquet
 from leaderboard.boards import Asked, Board
-from leaderboard.card import parse_card
-from leaderboard.files import read_folder
-from leaderboard.limits import CPU_S, MEMORY_BYTES, RESULT_BYTES, WALL_S
+from leaderboard.intake.card import parse_card
+from leaderboard.intake.files import read_folder
+from leaderboard.intake.limits import CPU_S, MEMORY_BYTES, RESULT_BYTES, WALL_S
+from leaderboard.intake.validate import Valid, validate
 from leaderboard.problems import Problem, Rejected
-from leaderboard.validate import Valid, validate
 from tasks.base import Task, Visibility
 from tasks.submission import CARD
 
@@ -59,7 +59,7 @@ def validate_isolated(folder: Path, board: Board) -> Valid:
 
     Raises:
         Rejected: Something is wrong with the submission, or reading it took more than
-            `leaderboard.limits` allow.
+            `leaderboard.intake.limits` allow.
 
     Cost: beside `validate`, two seconds for a process and its imports.
     """
@@ -87,7 +87,7 @@ def validate_isolated(folder: Path, board: Board) -> Valid:
 def _started(folder: Path, desk: Path) -> int | None:
     """Return how the reading process ended; None: it had to be stopped."""
     places = os.pathsep.join(path for path in sys.path if path)
-    program = [sys.executable, "-P", "-m", "leaderboard.isolated"]
+    program = [sys.executable, "-P", "-m", "leaderboard.intake.isolated"]
     try:
         ended = subprocess.run(
             [*program, str(folder), str(desk)],
@@ -122,7 +122,7 @@ def _breach(code: int | None, desk: Path) -> Problem:
     if not path.is_file():
         raise RuntimeError(
             f"the process that reads submissions ended with {code} before it read "
-            "anything: is `python -m leaderboard.isolated` able to start?"
+            "anything: is `python -m leaderboard.intake.isolated` able to start?"
         )
     lines = path.read_text(encoding="utf-8").split()
     limits = (

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from harness.measure import Floats
-from leaderboard.slices import BY, levels
+from leaderboard.ranking.slices import BY, levels
 from tasks.checked import Given
 from tasks.question import Answers
 from tasks.sealed import Sealed

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from harness.spec import Part
-from leaderboard.files import looks_like
-from leaderboard.limits import CARD_BYTES, DEPTH, ITEMS, KEYS
-from leaderboard.names import (
+from leaderboard.intake.files import looks_like
+from leaderboard.intake.limits import CARD_BYTES, DEPTH, ITEMS, KEYS
+from leaderboard.intake.names import (
     LIBRARY,
     check_author,
     check_code,

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from leaderboard.standing import Standing
+from leaderboard.ranking.standing import Standing
 
 FORMULA: Final = tuple("=+-@\t\r\0\uff1d\uff0b\uff0d\uff20")
 """What begins a formula in a spreadsheet, also full-width (CWE-1236)."""

@@ -2,7 +2,7 @@
 
 Numbers are finite or null, rounded to five digits; texts are as they were given. A
 hidden board has a standing when its version is closed; before, see
-`leaderboard.announced`.
+`leaderboard.hidden.announced`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from harness.corpus import Corpus
 from harness.measure import Floats
 from harness.release.notes import RELEASE
 from leaderboard.boards import Board
-from leaderboard.controls import NAMES
-from leaderboard.judged import REFERENCE
-from leaderboard.overall import front
-from leaderboard.pools import POOLS, Reads
-from leaderboard.rounded import Row, number, skill_of, three
-from leaderboard.spreadsheet import overall_csv
-from leaderboard.standing import Entrant, Standing
+from leaderboard.page.rounded import Row, number, skill_of, three
+from leaderboard.page.spreadsheet import overall_csv
+from leaderboard.ranking.controls import NAMES
+from leaderboard.ranking.judged import REFERENCE
+from leaderboard.ranking.overall import front
+from leaderboard.ranking.pools import POOLS, Reads
+from leaderboard.ranking.standing import Entrant, Standing
 from tasks.metrics.table import metric
 
 __all__ = ["about_board", "about_entry", "board_data", "overall_csv", "task_data"]

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from leaderboard.joint import Draws, Errors, errors, given_of, rows_of
+from leaderboard.ranking.joint import Draws, Errors, errors, given_of, rows_of
 from tasks.checked import Given, counted
 from tasks.question import Answers
 from tasks.sealed import Sealed
@@ -64,7 +64,7 @@ def slices(found: Sealed, given: Mapping[str, Given], draws: Draws) -> Iterator[
 
     Args:
         found: The truth.
-        given: As of `leaderboard.joint.errors`.
+        given: As of `leaderboard.ranking.joint.errors`.
         draws: Shared by all tasks.
     """
     for by in BY:

@@ -14,14 +14,14 @@ from harness import __version__
 from harness.checkout import commit
 from harness.corpus import Corpus
 from harness.storage import write_text
-from leaderboard.announced import open_board
 from leaderboard.boards import Board, board, open_corpora, truth_of
-from leaderboard.data import board_data, overall_csv, task_data
-from leaderboard.explorer import write_explorer
-from leaderboard.hidden import CLOSED, closed_name, read_closed
-from leaderboard.ledger import read
-from leaderboard.render import render_site, script
-from leaderboard.standing import Standing, standing
+from leaderboard.hidden.announced import open_board
+from leaderboard.hidden.ledger import read
+from leaderboard.hidden.version import CLOSED, closed_name, read_closed
+from leaderboard.page.data import board_data, overall_csv, task_data
+from leaderboard.page.explorer import write_explorer
+from leaderboard.page.render import render_site, script
+from leaderboard.ranking.standing import Standing, standing
 from leaderboard.store import Stored, entrant, stored
 from tasks.blind.view import is_blind
 

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 
 from harness.errors import CorpusError, StorageError
 from harness.spec import canonical_json
-from leaderboard.ladder import ETA, rung
+from leaderboard.hidden.ladder import ETA, rung
 
 A_DAY: Final = 5
 """Submissions of a team that are scored on one day (UTC), all boards together."""
@@ -52,7 +52,7 @@ class Attempt:
     name: str
     """Folder of the submission."""
     sha256: str
-    """Digest of its files, see `leaderboard.validate`."""
+    """Digest of its files, see `leaderboard.intake.validate`."""
     board: str
     """Name of the board."""
     version: str

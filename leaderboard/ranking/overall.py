@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from harness.measure import Floats
-from leaderboard.joint import Errors
-from leaderboard.rank import (
+from leaderboard.ranking.joint import Errors
+from leaderboard.ranking.rank import (
     Pairs,
     display_order,
     interval,

@@ -1,0 +1,1 @@
+"""From a stranger's bytes to a checked submission, or to everything that is wrong."""

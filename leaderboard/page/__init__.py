@@ -1,0 +1,1 @@
+"""From a standing to the static site."""

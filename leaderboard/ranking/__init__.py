@@ -1,0 +1,1 @@
+"""From checked submissions to scores, ranks, pairs, slices and controls."""
