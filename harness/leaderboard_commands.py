@@ -94,6 +94,29 @@ def check(
 
 
 @leaderboard.command(
+    epilog="Example: harness leaderboard examples --corpus corpora/t4-digits "
+    "--task final-acc/w20 --out examples.csv"
+)
+def examples(
+    corpus: Annotated[Path, typer.Option(help="Corpus folder or ORG/NAME@v1.0.0.")],
+    task: Annotated[str, typer.Option(help="Name of the task.")],
+    out: Annotated[Path, typer.Option(help="CSV: id, run_id, fold, epochs.")],
+    public: Annotated[
+        bool, typer.Option("--public", help="Of a blind corpus the public runs.")
+    ] = False,
+) -> None:
+    """Write what a task asks for, to answer it without `harness predict`."""
+    from harness.corpus import Corpus
+    from harness.storage import write_text
+    from leaderboard.boards import examples_of
+
+    with usage():
+        table = examples_of(Corpus.open(corpus), task, public=public)
+    write_text(out, table.write_csv())
+    typer.echo(f"{len(table)} examples of {task} in {out}")
+
+
+@leaderboard.command(
     epilog="Example: harness leaderboard add mine --corpus corpora/t4-digits"
 )
 def add(

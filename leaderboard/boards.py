@@ -119,6 +119,43 @@ def hidden_board(corpus: Corpus) -> Board:
     return _board(corpus, tasks, hidden=True)
 
 
+def examples_of(corpus: Corpus, name: str, *, public: bool) -> pl.DataFrame:
+    """Return what answers by hand need to know of a task, a row an example.
+
+    id; run_id, the run behind it; fold: a run is answered for by what was learned from
+    the runs of other folds, and from runs that are no example; first_epoch and
+    last_epoch of a curve that is asked for, else null. Of a blind corpus the hidden
+    runs, unless the public ones are wanted: run_id is the id, as in its table
+    `hidden_runs`, and all are one fold.
+
+    Args:
+        corpus: An open corpus.
+        name: Of the task.
+        public: Of a blind corpus the public runs instead.
+
+    Raises:
+        KeyError: The board does not ask it.
+    """
+    asked = board(corpus, hidden=is_blind(corpus) and not public)
+    if name not in asked.tasks:
+        known = ", ".join(asked.tasks)
+        raise KeyError(f"{asked.name} does not ask {name!r} (it asks: {known})")
+    task, rows = asked.tasks[name].task, asked.tasks[name].examples
+    if asked.hidden:
+        rows = rows.with_columns(run_id=pl.col("id"), fold=pl.lit(0))
+    else:
+        known_runs = kept(corpus, task).answers.runs.select("id", "run_id", "fold")
+        rows = rows.join(known_runs, on="id", how="left", maintain_order="left")
+    is_curve = pl.lit(task.kind == "curve")
+    return rows.select(
+        "id",
+        "run_id",
+        "fold",
+        first_epoch=pl.when(is_curve).then("first"),
+        last_epoch=pl.when(is_curve).then("last"),
+    )
+
+
 def truth_of(corpus: Corpus, targets: Path | None = None) -> Truth:
     """Return what gives the truth about public runs or, with targets, hidden ones.
 
