@@ -244,4 +244,5 @@ def serve(
         fail(f"port {port}: {error.strerror}; choose another, --port 0", EXIT_FAILED)
     with running:
         typer.echo(f"http://127.0.0.1:{running.server_address[1]}/ (Ctrl-C stops)")
-        running.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            running.serve_forever()

@@ -164,7 +164,7 @@ def _table(
             code = (
                 "bad_name" if not place and name in ("name", "authors") else "bad_card"
             )
-            yield code, f"{place}{name}: {why}", "see the page Submit"
+            yield code, f"{place}{name}: {why}", "see docs/leaderboard.md"
 
 
 def _sizes(value: Any, place: str, depth: int) -> Iterator[str]:
