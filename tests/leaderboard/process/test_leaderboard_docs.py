@@ -112,3 +112,22 @@ def test_the_page_is_short_and_its_links_lead_somewhere():
     for name in re.findall(r"\]\(([\w.-]+\.md)\)", PAGE):
         assert (ROOT / "docs" / name).is_file()
     assert Path(ROOT / "tests/leaderboard/process/probing.py").is_file()
+
+
+def test_every_test_that_the_page_of_threats_names_is_there():
+    page = (ROOT / "docs" / "threats.md").read_text(encoding="utf-8")
+    named, path = [], ""
+    for line in page.splitlines():
+        if line.startswith("- `"):
+            path = line[3:-1]
+        elif line.startswith("  - `"):
+            named.append((path, line[5:-1]))
+    assert len(named) > 150
+    lost = [
+        (path, name)
+        for path, name in named
+        if f"\ndef {name}(" not in (ROOT / "tests" / path).read_text(encoding="utf-8")
+    ]
+    assert lost == []
+    rows = re.findall(r"^## (S-\d\d): ", page, re.MULTILINE)
+    assert rows == [f"S-{number:02}" for number in range(1, 26)]
