@@ -14,7 +14,7 @@ def main() -> None:
     rows = [
         {
             "model_name": model,
-            "dataset_path": f"task {number}",
+            "dataset_path": f"task {number:03}",  # fev sorts tasks by name
             "test_error": error,
             "training_time_s": 1.0,
             "inference_time_s": 1.0,
