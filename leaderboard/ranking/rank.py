@@ -17,9 +17,10 @@ import numpy as np
 from harness.measure import Floats
 from tasks.metrics.inputs import Ints, ratio
 
-LIMIT: Final = math.log(100.0)
+CLIP: Final = 100.0
 """Ratios of errors are clipped to [.01, 100] (Shchur et al. 2025, fev-bench): no single
-task decides."""
+task decides; who is beyond ties in win rates."""
+LIMIT: Final = math.log(CLIP)
 LEVEL: Final = 0.95
 """Nominal coverage of intervals."""
 TAILS: Final = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
@@ -80,11 +81,12 @@ def ranking(errors: Floats, samples: Floats, *, reference: int) -> Ranking:
     """
     found = together(errors, samples, reference)
     skill = overall_skill(found, reference)
-    places = mean_ranks(found, reference)
+    ratios = found / found[:, [reference]]
+    np.clip(ratios, 1 / CLIP, CLIP, out=ratios)
     return Ranking(
         skill=interval(skill),
-        win_rate=interval(win_rate(places)),
-        mean_rank=interval(places),
+        win_rate=interval(win_rate(mean_ranks(ratios, reference))),
+        mean_rank=interval(mean_ranks(found, reference)),
         rank=ranks(skill[:, 1:]),
     )
 
@@ -154,7 +156,7 @@ def win_rate(places: Floats) -> Floats:
     NaN for a single entry.
 
     Args:
-        places: `mean_ranks`.
+        places: `mean_ranks`, of clipped ratios to the reference's errors.
     """
     entries = len(places)
     return ratio(entries - places, np.full_like(places, entries - 1))
