@@ -61,3 +61,8 @@ class Rejected(ValueError):
         self.problems = tuple(problems)
         lines = "\n  ".join(map(str, self.problems))
         super().__init__(f"{len(self.problems)} problem(s):\n  {lines}")
+
+
+def rejected(code: str, where: str, what: str, mend: str) -> Rejected:
+    """Return the rejection for one problem, see `Problem`."""
+    return Rejected([Problem(code=code, where=where, what=what, mend=mend)])

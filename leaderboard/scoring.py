@@ -10,7 +10,7 @@ from harness.corpus import Corpus
 from leaderboard.boards import board, open_corpora, truth_of
 from leaderboard.hidden.version import announce, close, truth_of_half, write_closed
 from leaderboard.ranking.standing import standing
-from leaderboard.store import board_of, checked, entrant, stored
+from leaderboard.store import checked, corpus_of, entrant, stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,8 @@ def score_submission(
     """
     opened = open_corpora(corpora)
     one = entrant(checked(folder, opened), folder.parent)
-    asked = board_of(one.submission, opened)
+    corpus = corpus_of(one.submission, opened)
+    asked = board(corpus, hidden=one.submission.hidden)
     done: dict[str, Any] = {
         "folder": str(folder),
         "name": one.name,
@@ -51,7 +52,6 @@ def score_submission(
         "corpus_version": asked.version,
         "submission_sha256": one.sha256,
     }
-    (corpus,) = [c for c in opened if c.data_sha256 == asked.sha256]
     if asked.hidden and hidden is not None:
         truth = truth_of_half(corpus, hidden.targets, "public")
         told = announce(

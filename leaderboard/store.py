@@ -1,9 +1,9 @@
 """Submissions at rest: a folder each below `leaderboard/submissions`, checked."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,7 +18,7 @@ from leaderboard.intake.files import read_folder
 from leaderboard.intake.isolated import validate_isolated
 from leaderboard.intake.names import folder_name, same_name
 from leaderboard.intake.validate import Valid, validate
-from leaderboard.problems import Problem, Rejected
+from leaderboard.problems import Rejected, rejected
 from leaderboard.ranking.standing import Entrant
 from tasks.blind.view import is_blind
 from tasks.submission import CARD, FOLDER, Submission, document
@@ -43,21 +43,22 @@ def folders(root: Path) -> list[Path]:
     return sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != ".")
 
 
-def board_of(submission: Submission, corpora: Sequence[Corpus]) -> Board:
-    """Return the board that a submission answers to.
+def corpus_of(submission: Submission, corpora: Sequence[Corpus]) -> Corpus:
+    """Return the corpus that a submission answers about.
 
     Raises:
-        Rejected: None of the corpora is the one it answers about, at its version.
+        Rejected: It is none of these, at its version and with such runs.
     """
     for corpus in corpora:
         if corpus.name == submission.corpus:
             same = corpus.data_sha256 == submission.corpus_sha256
             if same and (is_blind(corpus) or not submission.hidden):
-                return board(corpus, hidden=submission.hidden)
+                return corpus
     kind = "hidden" if submission.hidden else "public"
     known = ", ".join(f"{c.name} {c.data_sha256[:12]}..." for c in corpora)
-    raise _refused(
+    raise rejected(
         "wrong_corpus",
+        CARD,
         f"there is no board of {kind} runs of this corpus and digest (but: {known})",
         "predict again for one of these, or name its folder with --corpus",
     )
@@ -71,10 +72,9 @@ def checked(folder: Path, corpora: Sequence[Corpus]) -> Stored:
     Raises:
         Rejected: Something is; says everything.
     """
-    name = folder.resolve().name
-    if why := folder_name(name):
-        raise _refused("bad_name", "the folder's name " + why, "name it otherwise")
-    return Stored(name, validate_isolated(folder, board_of(card_of(folder), corpora)))
+    name, card = _name(folder), card_of(folder)
+    asked = board(corpus_of(card, corpora), hidden=card.hidden)
+    return Stored(name, validate_isolated(folder, asked))
 
 
 def card_of(folder: Path) -> Submission:
@@ -99,26 +99,22 @@ def stored(root: Path, asked: Board) -> Iterator[Stored]:
     known: dict[str, str] = {}
     for folder in folders(root):
         try:
-            card = card_of(folder)
-        except Rejected as error:
-            raise _named(error, folder.name) from error
-        if (card.corpus_sha256, card.hidden) == (asked.sha256, asked.hidden):
+            files = read_folder(folder)
+            card = parse_card(files[CARD])
+            if (card.corpus_sha256, card.hidden) != (asked.sha256, asked.hidden):
+                continue
             _alone(card.name, folder.name, known)
-            try:
-                files = current(read_folder(folder), asked)
-                if len(files) > 1:
-                    yield Stored(folder.name, validate(files, asked))
-            except Rejected as error:
-                raise _named(error, folder.name) from error
+            files = current(files, card, asked)
+            if len(files) > 1:
+                yield Stored(folder.name, validate(files, asked))
+        except Rejected as error:
+            raise _below(error, folder.name) from error
 
 
-def current(files: Mapping[str, bytes], asked: Board) -> dict[str, bytes]:
-    """Return a stored submission without the tasks that have moved on since.
-
-    Raises:
-        Rejected: Something is wrong with its card.
-    """
-    card = parse_card(files[CARD])
+def current(
+    files: Mapping[str, bytes], card: Submission, asked: Board
+) -> dict[str, bytes]:
+    """Return a stored submission without the tasks that have moved on since."""
     kept = {
         name: version
         for name, version in card.tasks.items()
@@ -147,31 +143,25 @@ def add(
         Rejected: Something is wrong with it, or its name is taken.
         ValueError: Another one stands in its place.
     """
-    found = checked(folder, corpora)
-    mine, place = found.valid.submission, root / found.folder
-    if place.exists() and not instead:
-        if checked(place, corpora).valid.sha256 == found.valid.sha256:
-            return found
-        raise ValueError(
-            f"{place} holds other predictions: name the folder otherwise, or replace "
-            "them with --replace"
-        )
-    known = {}
-    for other in folders(root):
-        card = card_of(other)
-        same = (card.corpus_sha256, card.hidden) == (mine.corpus_sha256, mine.hidden)
-        if same and other.name != found.folder:
-            known[same_name(card.name)] = other.name
-    _alone(mine.name, found.folder, known)
+    place = root / _name(folder)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".adding-") as scratch:
-        copy = Path(scratch) / found.folder
+        copy = Path(scratch) / place.name
         for name, data in read_folder(folder).items():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             with replacing(copy / name) as temporary:
                 temporary.write_bytes(data)
+        found = checked(copy, corpora)  # what is checked is what is kept
+        if place.exists() and not instead:
+            if checked(place, corpora).valid.sha256 == found.valid.sha256:
+                return found
+            raise ValueError(
+                f"{place} holds other predictions: name the folder otherwise, or "
+                "replace them with --replace"
+            )
+        _alone(found.valid.submission.name, place.name, _names(root, found))
         if place.exists():
-            shutil.rmtree(place)
+            place.replace(Path(scratch) / "replaced")
         copy.replace(place)
     return found
 
@@ -188,24 +178,45 @@ def entrant(one: Stored, root: Path) -> Entrant:
     )
 
 
+def _names(root: Path, mine: Stored) -> dict[str, str]:
+    """Return the folders of the other submissions to a board, by the key of a name."""
+    board_of = attrgetter("corpus_sha256", "hidden")
+    cards = {folder.name: card_of(folder) for folder in folders(root)}
+    return {
+        same_name(card.name): folder
+        for folder, card in cards.items()
+        if folder != mine.folder and board_of(card) == board_of(mine.valid.submission)
+    }
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a submission's folder.
+
+    Raises:
+        Rejected: No submission may have it.
+    """
+    name = folder.resolve().name
+    if why := folder_name(name):
+        what = "the folder's name " + why
+        raise rejected("bad_name", CARD, what, "name it otherwise")
+    return name
+
+
 def _alone(name: str, folder: str, known: dict[str, str]) -> None:
     """Take note of a name on a board; refuse one that another submission has."""
     key = same_name(name)
     if key in known:
-        raise _refused(
+        raise rejected(
             "bad_name",
+            CARD,
             f"the submission {known[key]} has the same name on this board",
             "choose another name",
         )
     known[key] = folder
 
 
-def _named(error: Rejected, folder: str) -> Rejected:
+def _below(error: Rejected, folder: str) -> Rejected:
     """Return the same problems, of files of a folder."""
     return Rejected(
         [replace(one, where=f"{folder}/{one.where}") for one in error.problems]
     )
-
-
-def _refused(code: str, what: str, mend: str) -> Rejected:
-    return Rejected([Problem(code=code, where=CARD, what=what, mend=mend)])

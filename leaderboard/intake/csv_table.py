@@ -10,7 +10,7 @@ from leaderboard.intake.files import looks_like
 from leaderboard.intake.limits import BLOCK_BYTES, FILE_BYTES, rows_read
 from leaderboard.intake.names import LIBRARY, shown
 from leaderboard.intake.rows import TYPES, Read, check_columns
-from leaderboard.problems import SHOWN, Problem, Rejected
+from leaderboard.problems import SHOWN, Problem, Rejected, rejected
 from tasks.base import Task
 
 BOM: Final = b"\xef\xbb\xbf"
@@ -42,7 +42,7 @@ def read_csv(data: bytes, asked: Asked, where: str) -> Read:
     if lines > rows_read(rows := asked_rows(asked)) + 1:
         what = f"{lines} lines, where {rows} rows are asked for"
         mend = "answer only what is asked for, once"
-        raise _rejected("too_large", where, what, mend)
+        raise rejected("too_large", where, what, mend)
     return _table(data, header, where)
 
 
@@ -50,10 +50,6 @@ def asked_rows(asked: Asked) -> int:
     """Return how many rows a table must have."""
     sizes = asked.examples["last"] - asked.examples["first"] + 1
     return int(sizes.sum())
-
-
-def _rejected(code: str, where: str, what: str, mend: str) -> Rejected:
-    return Rejected([Problem(code=code, where=where, what=what, mend=mend)])
 
 
 def _header(data: bytes, task: Task, where: str) -> list[str]:
@@ -65,31 +61,31 @@ def _header(data: bytes, task: Task, where: str) -> list[str]:
     hint = "save as CSV: comma-separated, UTF-8, decimals with a point"
     if len(data) > FILE_BYTES:
         what = f"{len(data):,} bytes, at most {FILE_BYTES:,}"
-        raise _rejected("too_large", where, what, "send Parquet")
+        raise rejected("too_large", where, what, "send Parquet")
     if kind := looks_like(data):
-        raise _rejected("bad_format", where, f"is {kind}, expected CSV", hint)
+        raise rejected("bad_format", where, f"is {kind}, expected CSV", hint)
     if b"\0" in data:
-        raise _rejected("bad_format", where, "holds NUL bytes, expected text", hint)
+        raise rejected("bad_format", where, "holds NUL bytes, expected text", hint)
     if not _is_utf8(data):  # pyarrow would drop such a row if it is of odd length, too
-        raise _rejected("bad_format", where, "is not UTF-8", hint)
+        raise rejected("bad_format", where, "is not UTF-8", hint)
     start = data[: HEADER_BYTES + 1].removeprefix(BOM)
     if not start.strip():
-        raise _rejected("bad_format", where, "is empty, expected CSV", hint)
+        raise rejected("bad_format", where, "is empty, expected CSV", hint)
     line = start.splitlines()[0]
     if len(line) >= HEADER_BYTES:
         what = f"the first line is longer than {HEADER_BYTES} bytes"
-        raise _rejected("bad_columns", where, what, "begin with the names of columns")
+        raise rejected("bad_columns", where, what, "begin with the names of columns")
     text = line.decode("utf-8")
     for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if mark in text and "," not in text:
             what = f"is separated by {name}, expected commas"
-            raise _rejected("bad_format", where, what, hint)
+            raise rejected("bad_format", where, what, hint)
     names = [name.removeprefix('"').removesuffix('"') for name in text.split(",")]
     problems = check_columns(task, names, where)
     if {"id", "prediction"}.isdisjoint(names):
         what = f"the first line is no header: {shown(text)}"
         mend = "begin with the names of the columns"
-        raise _rejected("bad_columns", where, what, mend)
+        raise rejected("bad_columns", where, what, mend)
     if any(problem.code == "bad_columns" for problem in problems):
         raise Rejected(problems)
     return names
@@ -143,7 +139,7 @@ def _table(data: bytes, header: list[str], where: str) -> Read:
     except pa.ArrowInvalid as error:
         what = f"cannot be read as CSV: {shown(str(error), LIBRARY)}"
         mend = "rows are short, in UTF-8, and quotes are closed"
-        raise _rejected("bad_format", where, what, mend) from None
+        raise rejected("bad_format", where, what, mend) from None
     if odd:
         problem = Problem(
             code="bad_format",

@@ -119,12 +119,12 @@ def _breach(code: int | None, desk: Path) -> Problem:
         RuntimeError: The process did not even begin: this is no fault of the folder.
     """
     path = desk / READING
-    if not path.is_file():
+    lines = path.read_text(encoding="utf-8").split() if path.is_file() else []
+    if not lines:
         raise RuntimeError(
             f"the process that reads submissions ended with {code} before it read "
             "anything: is `python -m leaderboard.intake.isolated` able to start?"
         )
-    lines = path.read_text(encoding="utf-8").split()
     limits = (
         f"{MEMORY_BYTES >> 20} MB of memory, {CPU_S} s of a processor and {WALL_S} s"
     )
@@ -176,26 +176,29 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _resident() -> tuple[int, int]:
-    """Return the process's bytes of address space and of memory."""
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
+def _address_space() -> int | None:
+    """Return the bytes of address space that may be reserved; None: not bounded.
+
+    The system bounds address space, of which libraries reserve far more than they use:
+    allowed is what is reserved now, and as much again as memory may grow. Other systems
+    than Linux bound none; there time and the size of files are the limits.
+    """
+    path = Path("/proc/self/statm")
+    if not path.exists():
+        return None
+    reserved, used = map(int, path.read_text(encoding="ascii").split()[:2])
     size = resource.getpagesize()
-    return int(pages[0]) * size, int(pages[1]) * size
+    return reserved * size + max(MEMORY_BYTES - used * size, 0)
 
 
 def _limited() -> None:
-    """Leave this process what reading may cost, counted from now.
-
-    The system bounds address space, of which libraries reserve far more than they use:
-    allowed is what is reserved now, and as much again as memory may grow.
-    """
+    """Leave this process what reading may cost, counted from now."""
     import pyarrow as pa
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     pl.DataFrame({"id": ["a"]}).sort("id")  # threads and pools before the count
-    reserved, used = _resident()
-    memory = reserved + max(MEMORY_BYTES - used, 0)
+    memory = _address_space()
     spent = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(spent.ru_utime + spent.ru_stime) + 1 + CPU_S
     for kind, limit in (
@@ -205,7 +208,8 @@ def _limited() -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 256),
     ):
-        resource.setrlimit(kind, (limit, limit))
+        if limit is not None:
+            resource.setrlimit(kind, (limit, limit))
     signal.setitimer(signal.ITIMER_REAL, WALL_S)  # not handled: the process is ended
 
 

@@ -19,7 +19,7 @@ from leaderboard.intake.limits import (
 )
 from leaderboard.intake.names import LIBRARY, shown
 from leaderboard.intake.rows import TYPES, Read, check_columns
-from leaderboard.problems import Problem, Rejected
+from leaderboard.problems import Problem, Rejected, rejected
 
 MAGIC: Final = b"PAR1"
 TAIL: Final = 8
@@ -70,12 +70,8 @@ def read_parquet(data: bytes, asked: Asked, where: str) -> Read:
     frame = pl.concat([empty, *(pl.DataFrame(pa.table(some)) for some in frames)])
     if len(frame) != footer.num_rows:
         what = f"holds {len(frame)} rows, its footer says {footer.num_rows}"
-        raise _rejected("bad_format", where, what, "write it again")
+        raise rejected("bad_format", where, what, "write it again")
     return Read(frame=frame)
-
-
-def _rejected(code: str, where: str, what: str, mend: str) -> Rejected:
-    return Rejected([Problem(code=code, where=where, what=what, mend=mend)])
 
 
 @contextlib.contextmanager
@@ -89,11 +85,11 @@ def _told(where: str) -> Iterator[None]:
         raise
     except MemoryError:
         what = "unpacks to more than memory holds"
-        raise _rejected("too_large", where, what, "send CSV") from None
+        raise rejected("too_large", where, what, "send CSV") from None
     except (OSError, ValueError, pa.ArrowException) as error:
         what = f"is damaged or of an unknown kind: {shown(str(error), LIBRARY)}"
         mend = "write it again, with polars, pyarrow or pandas"
-        raise _rejected("bad_format", where, what, mend) from None
+        raise rejected("bad_format", where, what, mend) from None
 
 
 def _footer(data: bytes, where: str) -> Any:
@@ -108,15 +104,15 @@ def _footer(data: bytes, where: str) -> Any:
     hint = "write it with polars, pyarrow or pandas, or send CSV"
     if len(data) > FILE_BYTES:
         what = f"{len(data):,} bytes, at most {FILE_BYTES:,}"
-        raise _rejected("too_large", where, what, "leave out what is not asked for")
+        raise rejected("too_large", where, what, "leave out what is not asked for")
     if data[:4] != MAGIC or data[-4:] != MAGIC or len(data) < TAIL + 4:
         kind = looks_like(data) or "something else"
         kind = "a Parquet file that is cut" if data[:4] == MAGIC else kind
-        raise _rejected("bad_format", where, f"is {kind}, expected Parquet", hint)
+        raise rejected("bad_format", where, f"is {kind}, expected Parquet", hint)
     length = int.from_bytes(data[-TAIL:-4], "little")
     if length > min(FOOTER_BYTES, len(data) - TAIL - 4):
         what = f"the footer has {length:,} bytes, at most {FOOTER_BYTES:,}"
-        raise _rejected("too_large", where, what, hint)
+        raise rejected("too_large", where, what, hint)
     footer = data[-TAIL - length :].replace(ORIGIN, ORIGIN.swapcase())
     return pq.ParquetFile(pa.BufferReader(MAGIC + footer), **LIMITS).metadata
 
@@ -184,7 +180,7 @@ def _batches(data: bytes, footer: Any, where: str) -> Iterator[dict[str, Any]]:
         rows += len(batch)
         if rows > footer.num_rows:
             what = f"more rows than the {footer.num_rows} of its footer"
-            raise _rejected("bad_format", where, what, "write it again")
+            raise rejected("bad_format", where, what, "write it again")
         yield {
             name: _typed(column, name, where)
             for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -203,7 +199,7 @@ def _typed(column: Any, name: str, where: str) -> Any:
         if lengths > 4 * CELL_CHARS:
             what = f"a text of {lengths:,} bytes in column {name}"
             mend = f"at most {CELL_CHARS} characters"
-            raise _rejected("too_large", where, what, mend)
+            raise rejected("too_large", where, what, mend)
         column.validate(full=True)
         texts = column.dictionary_decode()
         texts.validate(full=True)  # an id may be no UTF-8, which polars takes on trust

@@ -20,6 +20,7 @@ from harness.early.estimates import of_epochs
 from harness.early.table import signals_of
 from harness.fits.shifted_power import fit_shifted_power
 from harness.storage import replacing, sha256_of, write_parquet
+from leaderboard.page.render import slug
 from tasks.answering import quantile_name
 from tasks.base import Task
 from tasks.sealed import Sealed
@@ -98,7 +99,7 @@ def write_explorer(
         given = {
             n: found[task.name] for n, found in tables.items() if task.name in found
         }
-        name = f"forecasts/{task.name.replace('/', '--')}.parquet"
+        name = f"forecasts/{slug(task.name)}.parquet"
         _write(out / name, forecasts(truth(task), given))
         described.append(_task(task, name, list(given)))
     written += ["laws.parquet", *(task["file"] for task in described)]

@@ -80,6 +80,11 @@ def build_site(request: Request, say: Say = lambda _: None) -> dict[str, Any]:
     boards: dict[str, Shown] = {}
     for corpus in open_corpora(request.corpora):
         asked = board(corpus, hidden=False)
+        if asked.name in boards:
+            raise ValueError(
+                f"two corpora are called {asked.name}: a page shows one version of "
+                "each; leave the other out, or give it a site of its own with --out"
+            )
         found = list(stored(request.submissions, asked))
         if found:
             say(f"{asked.name}: {len(found)} submissions, {len(asked.tasks)} tasks")

@@ -55,7 +55,18 @@ def test_other_predictions_take_its_place_only_when_told_to(blind, mine, tmp_pat
     done = run("leaderboard", "add", mine, *corpus(blind), *place, code=2)
     assert "holds other predictions" in done.stderr
     run("leaderboard", "add", mine, *corpus(blind), *place, "--replace")
-    assert contents(tmp_path / "all" / "mine") == contents(mine)
+    assert contents(tmp_path / "all") == {
+        f"mine/{name}": data for name, data in contents(mine).items()
+    }
+
+
+def test_a_corpus_named_twice_is_one_corpus(blind, mine):
+    twice = (*corpus(blind), *corpus(blind))
+    done = run("leaderboard", "score", mine, *twice, "--json")
+    assert {row["task"] for row in json.loads(done.stdout)["scores"]} == {
+        TASK,
+        "curve/w20",
+    }
 
 
 def test_two_of_one_name_cannot_stand_on_a_board(blind, mine, predicted, tmp_path):

@@ -111,6 +111,57 @@ def test_without_submissions_there_is_no_page(blind, tmp_path):
     assert "holds no submission to any of these corpora" in done.stderr
 
 
+def test_two_versions_of_a_corpus_have_no_board_together(blind, entered, tmp_path):
+    other = Path(shutil.copytree(blind.folder, tmp_path / "other"))
+    place = ("--submissions", tmp_path / "none", "--out", tmp_path / "site")
+    words = (*corpus(blind), "--corpus", other, *place)
+    done = run("leaderboard", "build", *words, code=2)
+    assert "holds no submission" in done.stderr  # no board, so nothing to mix
+    place = ("--submissions", _one(entered, tmp_path), "--out", tmp_path / "site")
+    words = (*corpus(blind), "--corpus", other, *place, "--resamples", 2)
+    done = run("leaderboard", "build", *words, code=2)
+    assert f"two corpora are called {blind.name}: a page shows one" in done.stderr
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("address", ["http", "file"])
+def test_the_built_page_opens_every_view_of_real_data(
+    site, blind, browser, address, tmp_path
+):
+    from tests.leaderboard.page.browser import opened, served
+
+    with served(site) as host:
+        home = f"{host}/" if address == "http" else f"{(site / 'index.html').as_uri()}"
+        with opened(browser, home) as it:
+            for view in ("", "/task/final-acc/w04", "/pairs", "/cost"):
+                page = it.open(f"#/{blind.name}{view}")
+                assert "sotl_e" in page.inner_text("#main"), view
+            page = it.open(f"#/{blind.name}/tasks")
+            assert f"Tasks of {blind.name}" in page.inner_text("#main")
+            page = it.open(f"#/{blind.name}-hidden")
+            assert "Hidden runs." in page.inner_text("#main")
+            page = it.open(f"#/{blind.name}/runs")
+            if address == "file":
+                assert "harness leaderboard serve" in page.inner_text("#main")
+            else:
+                first = page.wait_for_selector("#main tbody a")
+                run_id = first.inner_text()
+                first.click()
+                page.wait_for_selector("#main svg path")
+                assert run_id in page.inner_text("h1")
+                assert run_id in set(blind.runs()["run_id"])
+        assert it.complaints == []
+        assert {url for url in it.requests if not url.startswith(home[:22])} <= {
+            "about:blank"
+        }
+
+
+def _one(entered: Path, place: Path) -> Path:
+    """Return a folder with one of the submissions."""
+    shutil.copytree(entered / "sotl-e", place / "one" / "sotl-e")
+    return place / "one"
+
+
 @pytest.mark.slow
 def test_a_site_is_served_on_loopback(site, tmp_path):
     with server(site) as running:

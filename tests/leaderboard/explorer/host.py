@@ -10,11 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from leaderboard.page.render import policy, script
+
 STATIC: Final = Path(__file__).parents[3] / "leaderboard/static"
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'"
-)
 SCRIPTS: Final = (
     "js/charts.js",
     "js/cost.js",
@@ -76,7 +74,7 @@ def write_site(out: Path, boards: Mapping[str, Mapping[str, Any]]) -> None:
     shutil.copytree(STATIC / "js", out / "js", dirs_exist_ok=True)
     shutil.copyfile(STATIC / "explorer.css", out / "explorer.css")
     scripts = "".join(f'<script src="{name}"></script>\n' for name in SCRIPTS)
-    page = PAGE.format(policy=POLICY, scripts=scripts)
+    page = PAGE.format(policy=policy(), scripts=scripts)
     (out / "index.html").write_text(page, encoding="utf-8")
     (out / "host.js").write_text(HOST, encoding="utf-8")
     (out / "host.css").write_text(STYLE, encoding="utf-8")
@@ -86,9 +84,8 @@ def write_site(out: Path, boards: Mapping[str, Mapping[str, Any]]) -> None:
 
 def describe(out: Path, board: str, description: Mapping[str, Any]) -> None:
     """Write what the page gets to know of a board's explorer."""
-    key, value = json.dumps(f"explorer/{board}"), json.dumps(description)
     path = out / f"data/{board}/explorer/index.js"
-    path.write_text(f"runcast.data({key}, {value});\n", encoding="utf-8")
+    path.write_text(script(f"explorer/{board}", description), encoding="utf-8")
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from leaderboard.intake import isolated
 from leaderboard.intake.isolated import validate_isolated
 from leaderboard.intake.validate import validate
 from leaderboard.problems import Rejected
@@ -82,3 +83,18 @@ def test_a_board_travels_with_its_definitions(tmp_path):
     ):
         validate_isolated(folder, board)
     assert board.tasks["diverge/w04"].examples["first"].dtype == pl.Int64
+
+
+@pytest.mark.parametrize("reading", [None, ""], ids=["no file", "an empty file"])
+def test_a_process_that_never_began_is_no_fault_of_the_folder(
+    reading, tmp_path, monkeypatch
+):
+    def ends_at_once(_, desk):
+        if reading is not None:
+            (desk / isolated.READING).write_text(reading)
+        return 1
+
+    monkeypatch.setattr(isolated, "_started", ends_at_once)
+    folder = laid_out(tmp_path, a_submission())
+    with pytest.raises(RuntimeError, match=r"ended with 1 before it read anything"):
+        validate_isolated(folder, a_board())
