@@ -81,6 +81,26 @@ def generate(
         int,
         typer.Option(min=1, help="Threads of a worker; part of what fixes the bits."),
     ] = 1,
+    pack: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Runs that train together on a GPU (default: tried, the fastest).",
+        ),
+    ] = None,
+    execution: Annotated[
+        str,
+        typer.Option(
+            help="How steps are run: eager, graph (CUDA graphs), compiled, or auto: "
+            "eager on a CPU, the fastest that was tried on a GPU."
+        ),
+    ] = "auto",
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic", help="The same bits every time on one type of GPU."
+        ),
+    ] = False,
     executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, or cuda:0,cuda:1 (default: best).")
@@ -137,6 +157,9 @@ def generate(
             folder=out,
             jobs=jobs,
             threads=threads,
+            packing=pack,
+            execution=execution,
+            deterministic=deterministic,
             executor=executor,
             device=device,
             limit=limit,
@@ -162,13 +185,23 @@ def generate(
 
 @app.command(epilog="Example: harness status runs/t4")
 def status(folder: Folder, as_json: Json = False) -> None:
-    """Tell how far a corpus folder is, and which runs failed."""
+    """Tell how far a corpus folder is, what it cost so far, and which runs failed."""
     from harness import status as reading
 
     found = reading.status(folder)
     answer(dataclasses.asdict(found), reading.status_text(found), as_json)
     if found.failures:
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(epilog="Example: harness tables runs/t4")
+def tables(folder: Folder, as_json: Json = False) -> None:
+    """Build the tables of a folder whose runs were trained elsewhere."""
+    from harness.generate import finish
+
+    rows = finish(folder)["rows"]
+    counts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
+    answer({"rows": rows}, f"corpus: {counts} (rows)", as_json)
 
 
 @app.command(epilog="Example: harness verify runs/t4")

@@ -13,6 +13,9 @@ class Clock:
     On a CPU it reads the monotonic clock. On CUDA it records one event a change of
     account and reads the events in `seconds`, so that timing never waits for the
     device in between.
+
+    What no account is charged with, from the clock's making on, is waiting: for data,
+    for the device, for a file.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -20,6 +23,8 @@ class Clock:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._account: str | None = None
         self._since = 0.0
+        self._start = time.perf_counter()
+        self._before = 0.0
         self._marks: list[tuple[str | None, torch.cuda.Event]] = []
 
     def charge(self, account: str | None) -> None:
@@ -48,7 +53,13 @@ class Clock:
         del self._marks[:-1]
         return dict(self._seconds)
 
+    def waited(self) -> float:
+        """Return the seconds since the start that are charged to no account."""
+        passed = self._before + time.perf_counter() - self._start
+        return max(0.0, passed - sum(self.seconds().values()))
+
     def load(self, totals: Mapping[str, float]) -> None:
         """Add the totals of an interrupted part of the same run."""
         for account, value in totals.items():
             self._seconds[account] += value
+            self._before += value

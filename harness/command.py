@@ -8,17 +8,19 @@ from typing import Any, Final
 
 import torch
 
-from harness import __version__
 from harness.datasets import DataSet, Source
 from harness.datasets.source import find_source
+from harness.device import Setting, device_names
 from harness.environment import allowed_cores
-from harness.errors import CorpusError, DataError
+from harness.errors import DataError
 from harness.estimate import estimate, seconds_for_shape
+from harness.execution import execution_for
 from harness.executors.crew import Crew
 from harness.executors.events import Outcome
 from harness.generate import (
     Executor,
     Job,
+    check_version,
     finish,
     interruptible,
     run_job,
@@ -26,7 +28,7 @@ from harness.generate import (
 from harness.generate import (
     prepare as join,
 )
-from harness.plan import Plan, planned_with
+from harness.plan import Plan
 from harness.planning import plan_grid
 from harness.profiles import Profile
 from harness.progress import Display, duration
@@ -35,6 +37,7 @@ from harness.registry import DATASETS, GRIDS, OOD_SETS, PROFILES
 from harness.secret import read_key
 from harness.secret_grid import MARK
 from harness.spec import Part
+from harness.tuning import Tuner
 from harness.workbench import Workbench
 
 EXECUTORS: Final = ("local", "ray")
@@ -49,6 +52,9 @@ class Request:
     profile: str | None = None
     jobs: int | None = None
     threads: int = 1
+    packing: int | None = None
+    execution: str = "auto"
+    deterministic: bool = False
     executor: str = "local"
     device: str | None = None
     limit: int | None = None
@@ -89,8 +95,10 @@ def prepare(request: Request) -> Prepared:
         )
     if request.executor == "ray" and request.timeout_s is not None:
         raise ValueError("--timeout watches local workers: leave it out with Ray")
-    _check_version(request)
-    devices = _devices(request.device)
+    if not request.allow_version:
+        check_version(request.folder)
+    devices = device_names(request.device)
+    setting = _setting(request, devices)
     source = find_source(request.data_dir)
     GRIDS.get(request.grid)  # an unknown grid is told before anything is timed
     key = None if request.key is None else _key(request.key, request.folder)
@@ -105,12 +113,21 @@ def prepare(request: Request) -> Prepared:
         profile = dataclasses.replace(profile, recording=recording)
     if request.probes is not None:
         profile = profile.with_probes(request.probes)
-    plan = plan_grid(request.grid, profile, limit=request.limit, key=key)
-    if request.key is not None:
-        _check_key(request.key, request.folder, plan)
     on_cpu = devices == ("cpu",)
     cores = max(1, allowed_cores() // request.threads)
     jobs = request.jobs or (cores if on_cpu else len(devices))
+    bench = Workbench(source, setting.apply())
+    tuner = Tuner(setting, source.cache_dir, say=_tell)
+    plan = plan_grid(
+        request.grid,
+        profile,
+        limit=request.limit,
+        key=key,
+        packing=lambda config: tuner.choice(config, bench.data).packing,
+        workers=jobs,
+    )
+    if request.key is not None:
+        _check_key(request.key, request.folder, plan)
     job = join(request.folder, plan)
     return Prepared(request, profile, job, source, devices, jobs)
 
@@ -119,10 +136,10 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
     """Return what would be done: counts, with time and disk from timed steps."""
     job = prepared.job
     cohorts = list(job.pending_cohorts().values())
-    bench = Workbench(prepared.source, torch.device(prepared.devices[0]))
-    if bench.device.type == "cpu":
-        torch.set_num_threads(prepared.request.threads)
-    cost = estimate(cohorts, bench)
+    setting = _setting(prepared.request, prepared.devices)
+    bench = Workbench(prepared.source, setting.apply())
+    tuner = Tuner(setting, prepared.source.cache_dir)
+    cost = estimate(cohorts, bench, tuner)
     shared = [run for run in job.plan.runs if len(run.grids) > 1]
     return {
         "runs": len(job.plan.runs),
@@ -218,6 +235,9 @@ def _executor(prepared: Prepared) -> Executor:
         devices=prepared.devices,
         jobs=prepared.jobs,
         threads=request.threads,
+        execution=request.execution,
+        packing=request.packing,
+        deterministic=request.deterministic,
         timeout_s=request.timeout_s,
     )
     if request.executor == "ray":
@@ -227,19 +247,6 @@ def _executor(prepared: Prepared) -> Executor:
     from harness.executors.local import LocalExecutor
 
     return LocalExecutor(crew)
-
-
-def _check_version(request: Request) -> None:
-    """Refuse to mix runs of versions whose numbers may not be comparable."""
-    before = planned_with(request.folder)
-    if before is None or request.allow_version:
-        return
-    if before.split(".")[:2] != __version__.split(".")[:2]:
-        raise CorpusError(
-            f"{request.folder} was begun by runcast {before}, this is {__version__}: "
-            "take another folder or that version, or --allow-version (each run's row "
-            "tells the version that trained it)"
-        )
 
 
 def _key(path: Path, folder: Path) -> bytes:
@@ -275,22 +282,24 @@ def _check_key(path: Path, folder: Path, plan: Plan) -> None:
         )
 
 
-def _devices(text: str | None) -> tuple[str, ...]:
-    """Return the devices to use, each checked to exist."""
-    if text is None:
-        return ("cuda",) if torch.cuda.is_available() else ("cpu",)
-    names = tuple(name.strip() for name in text.split(","))
-    for name in names:
-        try:
-            kind = torch.device(name).type
-        except RuntimeError as error:
-            raise ValueError(f"device {name!r} is not known to torch") from error
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise ValueError(
-                f"device {name!r} is not there: torch sees no CUDA device "
-                "(`harness doctor` tells more; --device cpu uses the processor)"
-            )
-    return names
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _setting(request: Request, devices: tuple[str, ...]) -> Setting:
+    """Return how workers train on the first device.
+
+    Raises:
+        ValueError: The options contradict each other, or the device.
+    """
+    execution_for(request.execution, torch.device(devices[0]))
+    return Setting(
+        device=devices[0],
+        threads=request.threads,
+        execution=request.execution,
+        packing=request.packing,
+        deterministic=request.deterministic,
+    )
 
 
 def _profile(request: Request, devices: tuple[str, ...]) -> Profile:

@@ -26,14 +26,20 @@ class CurveBuffer:
         shape = (len(steps), num_runs)
         self._values = {k: torch.zeros(shape, device=device) for k in signals}
 
-    def __contains__(self, signal: str) -> bool:
-        """Tell whether the signal is recorded."""
-        return signal in self._values
+    @property
+    def signals(self) -> list[str]:
+        """Names of what is recorded."""
+        return list(self._values)
 
     def write(self, index: int, values: Mapping[str, Tensor]) -> None:
         """Store values `[S]` of the `index`-th step of the list."""
         for name, value in values.items():
             self._values[name][index].copy_(value)
+
+    def write_at(self, index: Tensor, values: Mapping[str, Tensor]) -> None:
+        """Store values `[S]` at a position int64 `[1]` that only the device knows."""
+        for name, value in values.items():
+            self._values[name].index_copy_(0, index, value[None])
 
     def state(self) -> dict[str, Tensor]:
         """Return everything written so far, `[S, num_steps]` a signal."""

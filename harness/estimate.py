@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -12,16 +13,20 @@ import torch
 
 from harness.curves import evaluation_steps
 from harness.datasets import DataSet, Split
-from harness.feed import DeviceData, Feed
+from harness.feed import DeviceData
 from harness.plan import Plan, PlannedRun
-from harness.registry import OBJECTIVES
+from harness.rig import Rig
 from harness.seeds import stream
 from harness.spec import RunConfig
-from harness.state import CohortState, hyper_columns
+from harness.timing import seconds_per_call, wait
+from harness.train import cohort_key
+from harness.tuning import Tuner, untuned
 from harness.workbench import Workbench
 
-TIMED_S: Final = 2.0
-"""Seconds spent on timing each kind of cohort, after a first warm-up step."""
+TIMED_S: Final = 1.5
+"""Seconds for which the updates of a kind of cohort are timed, and its scores."""
+SCORED: Final = 1000
+"""Images that are scored to time scoring."""
 
 BYTES_A_RUN: Final = 14_000.0
 """Disk a run before its values, in shard and tables together; measured on digits."""
@@ -44,100 +49,106 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rates:
-    """Seconds an image and a run, training and scoring; what probes take a run."""
+class _Kind:
+    """Cohorts that take equally long, timed."""
 
-    train: float
-    score: float
-    probes: float
-    """Gradients of an image that the run's probes take in all."""
-    probe_values: int
-    """Values that they record."""
+    set_up_s: float
+    """Until the first update that is like all later ones; of the whole cohort."""
+    update_s: float
+    """An update of the whole cohort, with its record."""
+    image_s: float
+    """Scoring one image with every run."""
+    probes_s: float
+    """All measurements of the probes, of the whole cohort."""
+    passes: float
+    """Gradients of an image that a run's probes take in all."""
+    values: int
+    """Values that a run's probes record."""
 
 
-def estimate(cohorts: Sequence[Sequence[PlannedRun]], bench: Workbench) -> Estimate:
-    """Time each kind of cohort for some steps and add up the plan.
+def estimate(
+    cohorts: Sequence[Sequence[PlannedRun]],
+    bench: Workbench,
+    tuner: Tuner | None = None,
+) -> Estimate:
+    """Time each kind of cohort for some seconds and add up the plan.
 
     Args:
         cohorts: What is left to train.
         bench: Data on the device to be used.
+        tuner: Tells how the workers will run them; by default as if nothing was tried.
     """
     seconds, size, updates, probed = 0.0, 0.0, 0.0, 0.0
-    rates: dict[object, _Rates] = {}
+    kinds: dict[object, _Kind] = {}
     cells: dict[object, tuple[int, int]] = {}
     for planned in cohorts:
         cohort = [run.config for run in planned]
         config, data = cohort[0], bench.data(cohort[0])
-        shape = (config.model, config.dataset, config.batch_size, config.epochs)
-        kind = (*shape, config.probes, len(cohort))
-        if kind not in rates:
-            rates[kind] = _time(cohort, data)
-        key = (config.dataset, config.recording.ood)
-        if key not in cells:
-            cells[key] = _ood_size(config, bench)
-        num_cells, num_shifted = cells[key]
+        key = (*cohort_key(config)[:-1], config.optimizer.name, len(cohort))
+        if key not in kinds:
+            way = tuner.known(config) if tuner else untuned(config, bench.device)
+            kinds[key] = _time(cohort, data, way.execution)
+        shifted = (config.dataset, config.recording.ood)
+        if shifted not in cells:
+            cells[shifted] = _ood_size(config, bench)
+        num_cells, num_shifted = cells[shifted]
         steps = config.epochs * (len(data.train) // config.batch_size)
         evals = len(_evals(config, data, steps))
         subset = min(config.recording.train_subset, len(data.train))
         scored = (evals + 1) * (len(data.validation) + subset)
         scored += 2 * len(data.test) + num_shifted
-        rate = rates[kind]
-        trained = steps * config.batch_size + rate.probes
+        kind = kinds[key]
         updates += len(cohort) * steps * config.batch_size
-        probed += len(cohort) * rate.probes
-        seconds += len(cohort) * (trained * rate.train + scored * rate.score)
-        values = 3 * steps + 4 * evals + rate.probe_values
+        probed += len(cohort) * kind.passes
+        seconds += kind.set_up_s + kind.probes_s
+        seconds += steps * kind.update_s + scored * kind.image_s
+        values = 3 * steps + 4 * evals + kind.values
         size += len(cohort) * (
             BYTES_A_RUN + values * BYTES_A_VALUE + num_cells * BYTES_A_CELL
         )
     return Estimate(seconds, size, probed / updates if updates else 0.0)
 
 
-def _time(cohort: Sequence[RunConfig], data: DeviceData) -> _Rates:
-    """Return seconds an image of training and of scoring for one run of the cohort."""
-    config, device = cohort[0], data.train.labels.device
-    feed = Feed(data, cohort)
-    state = CohortState(cohort, data, config.epochs * feed.steps_per_epoch)
-    columns = hyper_columns([run.objective for run in cohort], device)
-    objective = OBJECTIVES.get(config.objective.name)(**columns)
-    scale = torch.zeros(len(cohort), 1, device=device)
-    feed.start_epoch(0)
+def _time(cohort: Sequence[RunConfig], data: DeviceData, execution: str) -> _Kind:
+    """Set a cohort up and time what it does."""
+    began, device = time.perf_counter(), data.train.labels.device
+    rig = Rig(cohort, data, execution)
+    wait(device)
+    made = time.perf_counter() - began
+    size = min(SCORED, len(data.train))
+    chosen = torch.from_numpy(stream(0, "estimate").permutation(len(data.train))[:size])
+    chosen = chosen.to(device)
 
-    def update(index: int) -> None:
-        inputs, labels = feed.batch(index % feed.steps_per_epoch)
-        losses = objective(state.net.train_logits(inputs, index), labels)
-        state.optimizer.step(state.net.gradients(losses.objective), scale)
+    def update(number: int) -> None:
+        rig.rehearse(number)
+        rig.update.record()
 
-    batch = torch.from_numpy(stream(0, "estimate").permutation(len(data.train))[:128])
-    images = data.normalise(data.train.inputs[batch.to(device)])
-    per_step = _repeat(update, device, limit=feed.steps_per_epoch)
-    per_pass = _repeat(lambda _: state.net.eval_logits(images), device, limit=50)
-    runs = len(cohort)
-    return _Rates(
-        train=per_step / (config.batch_size * runs),
-        score=per_pass / (len(images) * runs),
-        probes=sum(work.gradients for work in state.probes.planned.values()),
-        probe_values=state.probes.num_values,
+    update_s, first_update = seconds_per_call(
+        update, device, seconds=TIMED_S, settled=lambda: rig.update.settled
+    )
+    score_s, first_score = seconds_per_call(
+        lambda _: rig.scorer.score(data.train, chosen),
+        device,
+        seconds=TIMED_S,
+        settled=lambda: rig.scorer.settled,
+    )
+    probes = rig.state.probes
+    return _Kind(
+        set_up_s=made + first_update + first_score,
+        update_s=update_s,
+        image_s=score_s / size,
+        probes_s=sum(
+            times
+            * seconds_per_call(partial(_ignoring, measure), device, seconds=0.0)[0]
+            for measure, times in probes.rehearsals()
+        ),
+        passes=sum(work.gradients for work in probes.planned.values()),
+        values=probes.num_values,
     )
 
 
-def _repeat(
-    action: Callable[[int], object], device: torch.device, *, limit: int
-) -> float:
-    """Return the mean seconds of an action, after one call to warm up."""
-    action(0)
-    _wait(device)
-    start, count = time.perf_counter(), 0
-    while count < limit and time.perf_counter() - start < TIMED_S / 2:
-        action(count)
-        count += 1
-    _wait(device)
-    return (time.perf_counter() - start) / count
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _ignoring(measure: Callable[[], object], number: int) -> None:
+    measure()
 
 
 def _evals(config: RunConfig, data: DeviceData, steps: int) -> list[int]:
@@ -168,6 +179,8 @@ def seconds_for_shape(plan: Plan) -> float:
     split = Split(images, labels)
     dataset = DataSet("nominal", split, split, split, NOMINAL_CLASSES)
     data = DeviceData(dataset, torch.device("cpu"))
-    small = dataclasses.replace(plan.runs[0].config, batch_size=16, precision="float32")
-    rate = _time([small], data).train
-    return sum(NOMINAL_TRAIN * run.config.epochs * rate for run in plan.runs)
+    small = dataclasses.replace(
+        plan.runs[0].config, batch_size=16, precision="float32", probes=()
+    )
+    image_s = _time([small], data, "eager").update_s / small.batch_size
+    return sum(NOMINAL_TRAIN * run.config.epochs * image_s for run in plan.runs)

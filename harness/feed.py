@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -51,6 +52,13 @@ class DeviceData:
         self._rstd = torch.tensor(1 / np.maximum(std, 1e-8), dtype=torch.float32)
         self._rstd = self._rstd.to(device).view(shape)
 
+    def to_device(self, values: npt.NDArray[Any]) -> Tensor:
+        """Return an array as a tensor on the device; the host does not wait."""
+        device, tensor = self.train.labels.device, torch.from_numpy(values)
+        if device.type == "cuda":  # only from pinned memory does a copy not wait
+            return tensor.pin_memory().to(device, non_blocking=True)
+        return tensor.to(device)
+
     def normalise(self, inputs: Tensor) -> Tensor:
         """Return float32 inputs with zero mean and unit variance a channel."""
         return (inputs.float() - self._mean) * self._rstd
@@ -83,31 +91,40 @@ class Feed:
                 f"batch_size {self._batch_size} is larger than the "
                 f"{len(data.train)} training examples of {data.name!r}"
             )
-        self._chunk_steps = max(1, CHUNK // self._batch_size)
+        self._chunk_steps = min(max(1, CHUNK // self._batch_size), self.steps_per_epoch)
+        shape = (len(self._streams), self._chunk_steps, self._batch_size)
+        self._inputs = torch.empty(*shape, *data.in_shape, device=device)
+        self._labels = torch.empty(shape, dtype=torch.int64, device=device)
+        self._next = torch.zeros(1, dtype=torch.int64, device=device)
 
     def start_epoch(self, epoch: int) -> None:
         """Draw order and augmentation of `epoch` (0-based) for every stream."""
-        n, device = len(self._data.train), self._data.train.labels.device
-        orders, self._uniforms = [], []
+        n = len(self._data.train)
+        orders, numbers = [], []
         for (seed, _), augment in zip(self._streams, self._augment, strict=True):
             orders.append(stream(seed, "order", epoch).permutation(n))
-            numbers = stream(seed, "augment", epoch).random(
-                (n, augment.num_uniforms), dtype=np.float32
-            )
-            self._uniforms.append(torch.from_numpy(numbers).to(device))
-        self._orders = torch.from_numpy(np.stack(orders)).to(device)
+            shape = (n, augment.num_uniforms)
+            uniforms = stream(seed, "augment", epoch).random(shape, dtype=np.float32)
+            numbers.append(self._data.to_device(uniforms))
+        self._orders, self._uniforms = self._data.to_device(np.stack(orders)), numbers
 
-    def batch(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return inputs `[S, B, ...]` and labels `[S, B]` of step `index` of the epoch.
+    def prepare(self, index: int) -> None:
+        """Make images ready for step `index` of the epoch, to be asked for in order.
 
-        Steps of an epoch are asked for in ascending order, from any first one.
+        Steps are prepared in ascending order, beginning with the first of the epoch;
+        most find their images ready.
         """
-        first = index - index % self._chunk_steps
-        if index == first:
-            self._load_chunk(first)
-        start = (index - first) * self._batch_size
-        window = slice(start, start + self._batch_size)
-        inputs, labels = self._inputs[:, window], self._labels[:, window]
+        if index % self._chunk_steps == 0:
+            self._load_chunk(index)
+
+    def take(self) -> tuple[Tensor, Tensor]:
+        """Return inputs `[S, B, ...]` and labels `[S, B]` of the next step.
+
+        Which one that is only the device knows: the same operations for every step.
+        """
+        inputs = self._inputs.index_select(1, self._next)[:, 0]
+        labels = self._labels.index_select(1, self._next)[:, 0]
+        self._next.add_(1)
         if self._identity:
             return inputs, labels
         return inputs[self._of_run], labels[self._of_run]
@@ -115,15 +132,17 @@ class Feed:
     def _load_chunk(self, first: int) -> None:
         """Augment and normalise the images of `_chunk_steps` steps, a stream a row."""
         start = first * self._batch_size
-        orders = self._orders[:, start : start + self._chunk_steps * self._batch_size]
-        rows = []
-        for order, uniforms, augment in zip(
-            orders, self._uniforms, self._augment, strict=True
-        ):
+        steps = min(self._chunk_steps, self.steps_per_epoch - first)
+        orders = self._orders[:, start : start + steps * self._batch_size]
+        parts = zip(orders, self._uniforms, self._augment, strict=True)
+        for row, (order, uniforms, augment) in enumerate(parts):
             images = augment(self._data.train.inputs[order], uniforms[order])
-            rows.append(self._data.normalise(images))
-        self._inputs = torch.stack(rows)
-        self._labels = self._data.train.labels[orders]
+            ready = self._inputs[row, :steps]
+            ready.copy_(self._data.normalise(images).reshape(ready.shape))
+        self._labels[:, :steps] = self._data.train.labels[orders].view(
+            len(orders), steps, self._batch_size
+        )
+        self._next.zero_()
 
 
 def _augmentation(part: Part) -> Any:

@@ -4,12 +4,15 @@ import os
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 CACHE_DIR_VARIABLE: Final = "RUNCAST_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """Return the cache: RUNCAST_CACHE_DIR, or the user's cache folder."""
-    named = os.environ.get(CACHE_DIR_VARIABLE)
-    return Path(named) if named else platformdirs.user_cache_path("runcast")
+    """Return the cache: RUNCAST_CACHE_DIR, or `runcast` in the user's cache folder.
+
+    The latter is XDG_CACHE_HOME or ~/.cache on every system, as torch and the Hub's
+    client have it.
+    """
+    if named := os.environ.get(CACHE_DIR_VARIABLE):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runcast"

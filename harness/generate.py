@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.errors import RuncastError, StorageError
+from harness import __version__
+from harness.errors import CorpusError, RuncastError, StorageError
 from harness.executors.events import Event, Outcome
 from harness.lease import Lease
 from harness.manifest import MANIFEST, read_manifest
-from harness.plan import Plan, PlannedRun
-from harness.publish import build
+from harness.plan import Plan, PlannedRun, planned_with
 from harness.record import failed_ids, finished_ids
 from harness.storage import sweep
 
@@ -110,6 +110,21 @@ def prepare(folder: Path, plan: Plan) -> Job:
     return Job(folder, wanted, merged, frozenset(finished_ids(folder / "shards")))
 
 
+def check_version(folder: Path) -> None:
+    """Refuse to mix runs of versions whose numbers may not be comparable.
+
+    Raises:
+        CorpusError: The folder was begun by another version of runcast.
+    """
+    before = planned_with(folder)
+    if before is not None and before.split(".")[:2] != __version__.split(".")[:2]:
+        raise CorpusError(
+            f"{folder} was begun by runcast {before}, this is {__version__}: take "
+            "another folder or that version, or --allow-version (each run's row tells "
+            "the version that trained it)"
+        )
+
+
 def run_job(
     job: Job,
     executor: Executor,
@@ -152,6 +167,8 @@ def finish(folder: Path) -> dict[str, Any]:
     Raises:
         RuncastError: Another driver is still writing them after `TABLES_WAIT_S`.
     """
+    from harness.publish import build  # brings polars, which training does without
+
     deadline = time.monotonic() + TABLES_WAIT_S
     while (lease := Lease.acquire(folder / "leases", "tables")) is None:
         if time.monotonic() > deadline:

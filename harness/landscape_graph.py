@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from harness.layout import FlatLayout
 from harness.linear_rows import LinearRows, has_linear_rows, linear_rows
 
 
@@ -20,7 +21,8 @@ class FrozenNet:
     """A module of one run, or of all, with copies of its parameters and buffers.
 
     The copies begin on a boundary of memory whatever the cohort: kernels choose their
-    order of summation by the address of an operand.
+    order of summation by the address of an operand. They stay where they are when
+    `load` renews them, and keep the order in memory that the cohort's have.
 
     Attributes:
         rows: The s runs that the module computes, of all S of the cohort.
@@ -32,15 +34,15 @@ class FrozenNet:
         module: nn.Module,
         rows: slice,
         params: Tensor,
+        layout: FlatLayout,
         *,
         stacked: bool,
         dtype: torch.dtype,
         autocast: bool,
     ) -> None:
-        named = dict(module.named_parameters())
         self._module, self._stacked, self._autocast = module, stacked, autocast
-        self._names = list(named)
-        self._shapes = [p.shape for p in named.values()]
+        self._names = [name for name, _ in module.named_parameters()]
+        self._layout = layout
         self.rows, self.dtype = rows, dtype
         self._buffers = {
             name: b.detach().to(dtype if b.is_floating_point() else b.dtype, copy=True)
@@ -48,16 +50,20 @@ class FrozenNet:
         }
         self.leaves = [piece.requires_grad_() for piece in self.cut(params)]
 
+    def load(self, params: Tensor) -> None:
+        """Copy the module's parameters, of `params [S, P]`, and buffers again."""
+        views = self._layout.views(params.detach()[self.rows])
+        with torch.no_grad():
+            # By `data`: a recording that reads the copies is to see the new values.
+            for leaf, view in zip(self.leaves, views, strict=True):
+                leaf.data.copy_(view)
+            for name, buffer in self._module.named_buffers():
+                self._buffers[name].data.copy_(buffer)
+
     def cut(self, flat: Tensor) -> list[Tensor]:
         """Return copies of this module's part of `flat [S, P]`, shaped as `leaves`."""
-        mine = flat.detach()[self.rows]
-        sizes = [shape.numel() // len(mine) for shape in self._shapes]
-        return [
-            piece.reshape(shape).to(self.dtype, copy=True).contiguous()
-            for piece, shape in zip(
-                torch.split(mine, sizes, 1), self._shapes, strict=True
-            )
-        ]
+        views = self._layout.views(flat.detach()[self.rows])
+        return [view.to(self.dtype, copy=True) for view in views]
 
     def moved(self, delta: Tensor) -> list[Tensor]:
         """Return new leaves at the parameters plus `delta [S, P]`."""
@@ -66,8 +72,7 @@ class FrozenNet:
 
     def join(self, pieces: Sequence[Tensor]) -> Tensor:
         """Return tensors shaped as `leaves` as `[s, P]`, without their graph."""
-        rows = len(range(self.rows.start, self.rows.stop))
-        return torch.cat([piece.detach().reshape(rows, -1) for piece in pieces], 1)
+        return self._layout.join([piece.detach() for piece in pieces])
 
     def losses(
         self, leaves: Sequence[Tensor], images: Tensor, labels: Tensor
@@ -95,16 +100,30 @@ class FrozenNet:
         return -log_p.gather(2, truth)[..., 0]
 
     def mean_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the gradients of c micro-batches `[c, B, ...]`, as `[s, c, P]`."""
+        """Return the gradients of c micro-batches `[c, B, ...]`, as `[s, c, P]`.
+
+        All in one go: the gradients of a convolution's weights are grouped convolutions
+        then, which are slow on a GPU.
+        """
 
         def loss(leaves: list[Tensor], images: Tensor, labels: Tensor) -> Tensor:
             return self.losses(leaves, images, labels).mean(1).sum()
 
+        def gradient(leaves: list[Tensor], images: Tensor, labels: Tensor) -> Tensor:
+            return self._layout.join(grad(loss)(leaves, images, labels))
+
         leaves = [leaf.detach() for leaf in self.leaves]
-        pieces = vmap(grad(loss), in_dims=(None, 0, 0))(leaves, images, labels)
-        if self._stacked:
-            return torch.cat([p.flatten(2) for p in pieces], 2).transpose(0, 1)
-        return torch.cat([p.flatten(1) for p in pieces], 1)[None]
+        rows = vmap(gradient, in_dims=(None, 0, 0))(leaves, images, labels)
+        return rows.transpose(0, 1)
+
+    def mean_gradient(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the gradient of one micro-batch `[B, ...]`, as `[s, P]`."""
+        # Leaves of its own: where those of kept graphs are, autograd's streams meet.
+        leaves = [leaf.detach().requires_grad_() for leaf in self.leaves]
+        with torch.enable_grad():
+            loss = self.losses(leaves, images, labels).mean(1).sum()
+        pieces = torch.autograd.grad(loss, leaves, materialize_grads=True)
+        return self.join(pieces)
 
     @property
     def is_linear(self) -> bool:

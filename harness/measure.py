@@ -5,11 +5,13 @@ A number without a value has a status that tells why; a NaN never stands alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Floats = npt.NDArray[np.float64]
 
@@ -115,8 +117,10 @@ class Estimates:
             params=self.params,
         )
 
-    def frame(self) -> pl.DataFrame:
+    def frame(self) -> "pl.DataFrame":
         """Return a row a curve: quantities, standard errors, status, n, window."""
+        import polars as pl  # estimators work without it
+
         columns: dict[str, Any] = {}
         for name, value in self.values.items():
             columns[name] = value

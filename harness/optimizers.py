@@ -2,7 +2,9 @@
 
 Every hyper-parameter is a number or a column [S, 1], one value a run. All operations
 are elementwise along the row, so a run's update does not depend on its neighbours.
-A run whose scale is 0 keeps its parameters bit for bit, whatever its state holds.
+A run whose scale is 0 keeps its parameters bit for bit, whatever its state holds: its
+update is cleared before it is taken, as 0 * inf would be NaN. On a CPU that pass is
+made only if a run is frozen; with `static` nobody asks, for that would stall a GPU.
 """
 
 from collections.abc import Mapping
@@ -17,8 +19,25 @@ Column: TypeAlias = float | Tensor
 """One number for all runs, or one a run: `[S, 1]`."""
 
 
+class Optimizer:
+    """What optimizers share.
+
+    Attributes:
+        static: Whether `step` must not ask the device for a value.
+    """
+
+    static = False
+
+    def _descend(self, params: Tensor, update: Tensor, lr: Tensor) -> None:
+        """Subtract lr * `update`, which is overwritten where lr is 0."""
+        frozen = lr == 0
+        if self.static or update.device.type != "cpu" or bool(frozen.any()):
+            update.masked_fill_(frozen, 0.0)
+        params.addcmul_(update, -lr)
+
+
 @OPTIMIZERS.register("sgd")
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent with (Nesterov) momentum and an L2 penalty.
 
     Formula: d = g + l2 * p; b = momentum * b + d; u = d + momentum * b (Nesterov) or
@@ -66,7 +85,7 @@ class SGD:
             torch.addcmul(grads, buffer, self._momentum, out=update)
         else:
             update.copy_(buffer)
-        _descend(params, update, self._lr * scale)
+        self._descend(params, update, self._lr * scale)
 
     def state(self) -> dict[str, Tensor]:
         """Return the live state, each tensor with runs as rows."""
@@ -78,7 +97,7 @@ class SGD:
 
 
 @OPTIMIZERS.register("adam")
-class Adam:
+class Adam(Optimizer):
     """Adam with an L2 penalty in the gradient.
 
     Formula (Kingma and Ba, arXiv 1412.6980, algorithm 1): d = g + l2 * p;
@@ -134,7 +153,7 @@ class Adam:
         lr, eps = self._corrected(self._lr * scale)
         torch.sqrt(second, out=scratch).add_(eps)
         torch.div(first, scratch, out=scratch)
-        _descend(self._params, scratch, lr)
+        self._descend(self._params, scratch, lr)
 
     def _corrected(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Count one step; return lr and eps that make M / (sqrt(V) + eps) exact."""
@@ -160,7 +179,7 @@ class Adam:
 
 
 @OPTIMIZERS.register("adamw")
-class AdamW:
+class AdamW(Optimizer):
     """Adam with decoupled weight decay.
 
     Formula (Loshchilov and Hutter, arXiv 1711.05101, in the form of
@@ -197,6 +216,7 @@ class AdamW:
     def step(self, grads: Tensor, scale: Tensor) -> None:
         """Update the parameters with `grads` `[S, P]` at lr * `scale` `[S, 1]`."""
         _shrink(self._params, self._decay, self._lr * scale)
+        self._adam.static = self.static
         self._adam.step(grads, scale)
 
     def state(self) -> dict[str, Tensor]:
@@ -209,7 +229,7 @@ class AdamW:
 
 
 @OPTIMIZERS.register("lion")
-class Lion:
+class Lion(Optimizer):
     """Lion: sign of an interpolated momentum, with decoupled weight decay.
 
     Formula (Chen et al., arXiv 2302.06675, algorithm 2):
@@ -251,7 +271,7 @@ class Lion:
         lr = self._lr * scale
         _shrink(self._params, self._decay, lr)
         torch.lerp(self._momentum, grads, self._new1, out=self._scratch).sign_()
-        _descend(self._params, self._scratch, lr)
+        self._descend(self._params, self._scratch, lr)
         self._momentum.lerp_(grads, self._new2)
 
     def state(self) -> dict[str, Tensor]:
@@ -293,18 +313,6 @@ def _shrink(params: Tensor, decay: Tensor | None, lr: Tensor) -> None:
     """Multiply `params` by 1 - lr * decay; exactly 1 where lr is 0."""
     if decay is not None:
         params.mul_(1 - lr * decay)
-
-
-def _descend(params: Tensor, update: Tensor, lr: Tensor) -> None:
-    """Subtract lr * `update`, which is overwritten where lr is 0.
-
-    0 * inf would be NaN, so the update of a frozen run is cleared first. On the CPU
-    that pass is made only if a run is frozen; elsewhere asking would stall the device.
-    """
-    frozen = lr == 0
-    if update.device.type != "cpu" or bool(frozen.any()):
-        update.masked_fill_(frozen, 0.0)
-    params.addcmul_(update, -lr)
 
 
 def _load(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:

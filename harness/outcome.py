@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from harness.evaluate import expected_calibration_error, score
+from harness.evaluate import Scorer, expected_calibration_error
 from harness.feed import DeviceCell, DeviceData, DeviceSplit
+from harness.operations import training_flops
 from harness.record import Curve, Event, OodResult, RunRecord
 from harness.spec import RunConfig
 from harness.state import CohortState
@@ -16,7 +17,9 @@ from harness.state import CohortState
 Final = dict[str, float | int | None]
 
 
-def final_scores(state: CohortState, data: DeviceData, subset: Tensor) -> list[Final]:
+def final_scores(
+    state: CohortState, scorer: Scorer, data: DeviceData, subset: Tensor
+) -> list[Final]:
     """Return each run's correct counts, n, losses and test calibration error."""
     columns: dict[str, Any] = {}
     sets: list[tuple[str, DeviceSplit, Tensor | None]] = [
@@ -25,7 +28,7 @@ def final_scores(state: CohortState, data: DeviceData, subset: Tensor) -> list[F
         ("train", data.train, subset),
     ]
     for name, split, indices in sets:
-        scores = score(state.net, data, split, indices)
+        scores = scorer.score(split, indices)
         n = len(split) if indices is None else len(indices)
         columns[f"{name}_correct"] = scores.correct.tolist()
         columns[f"{name}_n"] = [n] * len(state.net)
@@ -36,20 +39,29 @@ def final_scores(state: CohortState, data: DeviceData, subset: Tensor) -> list[F
 
 
 def ood_scores(
-    state: CohortState, data: DeviceData, cells: Sequence[DeviceCell]
+    state: CohortState, scorer: Scorer, cells: Sequence[DeviceCell]
 ) -> list[tuple[OodResult, ...]]:
-    """Return each run's score on every out-of-distribution cell."""
-    runs: list[list[OodResult]] = [[] for _ in range(len(state.net))]
+    """Return each run's score on every out-of-distribution cell.
+
+    The scores are read together at the end: no cell waits for the one before.
+    """
+    seen, sizes = [], []
     for cell in cells:
+        state.clock.charge("load")
         split = cell.load()
-        scores = score(state.net, data, split)
-        pairs = zip(scores.correct.tolist(), scores.loss.tolist(), strict=True)
-        for run, (correct, loss) in zip(runs, pairs, strict=True):
-            result = OodResult(
-                cell.set_name, cell.corruption, cell.severity, correct, len(split), loss
+        state.clock.charge("eval")
+        seen.append(scorer.score(split))
+        sizes.append(len(split))
+    columns = [(s.correct.tolist(), s.loss.tolist()) for s in seen]
+    return [
+        tuple(
+            OodResult(
+                cell.set_name, cell.corruption, cell.severity, correct[s], n, loss[s]
             )
-            run.append(result)
-    return [tuple(run) for run in runs]
+            for cell, n, (correct, loss) in zip(cells, sizes, columns, strict=True)
+        )
+        for s in range(len(state.net))
+    ]
 
 
 def records_of(
@@ -58,6 +70,7 @@ def records_of(
     finals: Sequence[Final],
     cells: Sequence[tuple[OodResult, ...]],
     rates: npt.NDArray[np.float64],
+    data: DeviceData,
     *,
     num_steps: int,
     environment: Mapping[str, Any],
@@ -70,6 +83,7 @@ def records_of(
         finals: `final_scores`.
         cells: `ood_scores`.
         rates: Learning rate in force at every update, `[S, num_steps]`.
+        data: Their data set.
         num_steps: Planned updates.
         environment: Versions, device, threads and data fingerprint.
     """
@@ -79,10 +93,13 @@ def records_of(
         state.by_step.curves(last_steps),
         state.by_eval.curves(last_steps),
     )
-    seconds = state.clock.seconds()
+    seconds = state.clock.seconds() | {"wait": state.clock.waited()}
     costs = {f"{k}_s": v / len(cohort) for k, v in sorted(seconds.items())}
     costs |= state.probes.costs()
     costs["train_images"] = float(state.step * cohort[0].batch_size)
+    shape = (data.in_shape, data.num_classes)
+    operations = training_flops(cohort[0].model, *shape, state.device)
+    costs["train_flops"] = costs["train_images"] * operations
     signals = state.probes.signals()
     records = []
     for s, run in enumerate(cohort):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -18,8 +18,19 @@ PACK: Final = 24
 """Runs of a natively stacked model that train together; more gain nothing on a CPU."""
 
 
+def usual_packing(config: RunConfig) -> int:
+    """Return how many runs like `config` train together where nothing was tried."""
+    return PACK if is_stacked(config.model) else 1
+
+
 def plan_grid(
-    grid: str, profile: Profile, *, limit: int | None = None, key: bytes | None = None
+    grid: str,
+    profile: Profile,
+    *,
+    limit: int | None = None,
+    key: bytes | None = None,
+    packing: Callable[[RunConfig], int] = usual_packing,
+    workers: int = 1,
 ) -> Plan:
     """Resolve a grid on a profile, drop doubles and form cohorts.
 
@@ -29,6 +40,8 @@ def plan_grid(
         limit: Keep only the first runs.
         key: Plan the grid's secret twin, drawn by this key, in the order of the ids:
             the grid's own order would tell the public seeds.
+        packing: Returns how many runs like this one train together at most.
+        workers: Cohorts of ordinary models are small enough to occupy as many.
 
     Raises:
         ValueError: `limit` is not positive.
@@ -44,7 +57,7 @@ def plan_grid(
         twins = [secret_twin(config, key) for config in runs.values()]
         runs = dict(sorted((twin.run_id, twin) for twin in twins))
     label = f"{grid}{'' if key is None else MARK}/{profile.name}"
-    cohort_of = _cohorts(runs)
+    cohort_of = _cohorts(runs, packing, workers)
     return Plan(
         tuple(
             PlannedRun(config, run_id, cohort_of[run_id], (label,))
@@ -53,15 +66,19 @@ def plan_grid(
     )
 
 
-def _cohorts(runs: Mapping[str, RunConfig]) -> dict[str, str]:
-    """Return the cohort of every run: alike, even in size and at most `PACK` runs."""
+def _cohorts(
+    runs: Mapping[str, RunConfig], packing: Callable[[RunConfig], int], workers: int
+) -> dict[str, str]:
+    """Return the cohort of every run: alike, even in size and not too large."""
     groups: defaultdict[object, list[str]] = defaultdict(list)
     for run_id, config in runs.items():
         groups[cohort_key(config)].append(run_id)
     cohort_of: dict[str, str] = {}
     for group in groups.values():
-        largest = PACK if is_stacked(runs[group[0]].model) else 1
-        count = -(-len(group) // largest)
+        first = runs[group[0]]
+        count = -(-len(group) // packing(first))
+        if not is_stacked(first.model):
+            count = max(count, min(workers, len(group)))
         for i in range(count):
             cohort_of |= dict.fromkeys(group[i::count], _cohort_id(group[i::count]))
     return cohort_of

@@ -4,7 +4,8 @@ Without probes every method does nothing.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -108,6 +109,16 @@ class ProbeSet:
         lists = (each.events(run, last) for each in self._probes.values())
         return sorted((e for events in lists for e in events), key=lambda e: e.step)
 
+    def rehearsals(self) -> list[tuple[Callable[[], object], int]]:
+        """Return for every probe its first measurement and how many a run has.
+
+        For timing alone: it sees the present parameters in place of updates.
+        """
+        return [
+            (partial(each.rehearse, self._net.params), len(each.index))
+            for each in self._probes.values()
+        ]
+
     @property
     def planned(self) -> dict[str, Passes]:
         """Return the work of each probe over the whole run, for one run."""
@@ -154,6 +165,14 @@ class _Measured:
             self._values[name][self.index[step]] = reading.value
             codes = [STATUSES.index(status) for status in reading.status.tolist()]
             self._codes[name][self.index[step]] = codes
+
+    def rehearse(self, update: Tensor) -> None:
+        """Show `update` in place of all that come before the first time; measure."""
+        first = self.probe.steps[0]
+        for step in range(1, first + 1):
+            if self.probe.watches(step):
+                self.probe.observe(step, update)
+        self.probe.measure(first)
 
     def curves(self, run: int, last: int) -> dict[str, Curve]:
         steps = np.asarray(self.probe.steps, np.int32)

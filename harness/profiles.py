@@ -35,8 +35,8 @@ class Profile:
     """Evaluation cadence and out-of-distribution sets."""
     precision: str = "float32"
     """Arithmetic of forward and backward passes."""
-    batch_divisor: int = 1
-    """Divides the grid's batch sizes: a small data set takes small batches."""
+    batch_scale: float = 1.0
+    """Multiplies the grid's batch sizes: below 1 for few images, above 1 for speed."""
     warmup_epochs: float = 1.0
     """Linear warm-up of every schedule."""
     resolutions: tuple[int, int, int] = (32, 48, 64)
@@ -85,7 +85,7 @@ class Profile:
             # 12 digits: the same product in another order is the same rate
             optimizer=base.with_params(lr=float(f"{rate:.12g}")),
             schedule=Part(schedule, {"warmup_epochs": self.warmup_epochs}),
-            batch_size=max(1, batch_size // self.batch_divisor),
+            batch_size=max(1, int(batch_size * self.batch_scale)),
             epochs=self.epochs,
             seed=seed,
             augmentation=self.augmentations[augmentation],
@@ -232,6 +232,75 @@ def cifar10_jpeg() -> Profile:
     )
 
 
+# Chosen, and its cost counted, by docs/profiles.md.
+FAST_PROBES = _probe_sets(
+    noise=(
+        # the tail index takes 100 micro-batches
+        Part(
+            "gradient_noise",
+            {"cadence": "log:9", "images": 256, "microbatch": 2} | HALF,
+        ),
+        # a window of its own: an epoch has 43 to 175 updates, by the batch size
+        Part("update_direction", {"cadence": "log:9", "window": 32}),
+    ),
+    curvature=(
+        Part(
+            "hessian",
+            {"cadence": "log:9", "images": 256, "steps": 12, "probes": 4}
+            | HALF
+            | {"tolerance": 0.01},
+        ),
+        Part("gradient_autocorrelation", {"cadence": "log:9"} | HALF),
+    ),
+    more=(
+        Part(
+            "hessian_spectrum",
+            {"cadence": "log:3", "probes": 4, "steps": 20} | HALF | {"tolerance": 0.01},
+        ),
+        Part("sharpness", {"steps": 10, "starts": 2} | HALF),
+        Part(
+            "gradient_covariance",
+            {"cadence": "log:3", "probes": 4, "steps": 12} | HALF | {"tolerance": 0.01},
+        ),
+    ),
+)
+
+
+@PROFILES.register("cifar10-fast")
+def cifar10_fast() -> Profile:
+    """ResNet-9 on CIFAR-10, 10 epochs in bfloat16: seconds a run on a large GPU.
+
+    Batches are four times the grid's, and SGD's base learning rate holds at 512 images.
+    """
+    return dataclasses.replace(
+        cifar10(),
+        name="cifar10-fast",
+        model=Part("resnet9"),
+        epochs=10,
+        optimizers={
+            "sgd": CIFAR_OPTIMIZERS["sgd"].with_params(lr=0.4),
+            "adamw": CIFAR_OPTIMIZERS["adamw"].with_params(lr=3e-3),
+            "lion": CIFAR_OPTIMIZERS["lion"].with_params(lr=1e-3),
+        },
+        recording=Recording(ood=(Part("corrupted", {"num_images": 2000}),)),
+        batch_scale=4.0,
+        warmup_epochs=1.5,
+        probe_sets=FAST_PROBES,
+    ).with_probes(DEFAULT_PROBES)
+
+
+@PROFILES.register("cifar10-jpeg-fast")
+def cifar10_jpeg_fast() -> Profile:
+    """The fast setting on the JPEG re-encoding of CIFAR-10, from a local mirror."""
+    return dataclasses.replace(
+        cifar10_fast(),
+        name="cifar10-jpeg-fast",
+        dataset=Part("cifar10-jpeg"),
+        resolution_dataset=None,
+        offered=(),
+    )
+
+
 @PROFILES.register("digits")
 def digits() -> Profile:
     """Small convolutional networks on scikit-learn's digits: minutes on a laptop."""
@@ -252,7 +321,7 @@ def digits() -> Profile:
             "randaugment": Part("randaugment", shifts),
         },
         recording=Recording(train_subset=128, ood=(Part("corrupted"),)),
-        batch_divisor=4,
+        batch_scale=0.25,
         probe_sets=DIGITS_PROBES,
         resolutions=(4, 6, 8),
         offered=("mnist-8",),

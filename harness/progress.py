@@ -3,31 +3,31 @@
 import sys
 import time
 from types import TracebackType
-from typing import Final, Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from typing import TYPE_CHECKING, Final, Self
 
 from harness.executors.events import Event
 from harness.generate import Progress as GridProgress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINE_EVERY_S: Final = 15.0
 
 
 class Display:
-    """Shows events on standard error; a context manager."""
+    """Shows events on standard error; a context manager.
 
-    def __init__(self, num_runs: int) -> None:
+    Args:
+        num_runs: Runs to train.
+        live: Show a bar, which needs rich; None: on a terminal.
+    """
+
+    def __init__(self, num_runs: int, *, live: bool | None = None) -> None:
         self._num_runs = num_runs
         self._last_line = time.monotonic()
         self._bar: Progress | None = None
-        if sys.stderr.isatty():
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%  {task.fields[left]}"),
-                console=Console(stderr=True),
-            )
+        if sys.stderr.isatty() if live is None else live:
+            self._bar = _bar()
             self._task = self._bar.add_task("starting", total=1.0, left="")
 
     def __enter__(self) -> Self:
@@ -93,6 +93,18 @@ def duration(seconds: float | None) -> str:
     if hours < 48:
         return f"{int(hours)} h {int(minutes) % 60} min"
     return f"{days:.1f} days"
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%  {task.fields[left]}"),
+        console=Console(stderr=True),
+    )
 
 
 def _last_line(error: str) -> str:

@@ -10,6 +10,7 @@ from harness.cadence import Timeline
 from harness.clock import Clock
 from harness.cohort import CohortNet
 from harness.curves import CurveBuffer, evaluation_steps
+from harness.execution import Execution
 from harness.feed import DeviceData
 from harness.probes.base import Scene
 from harness.probing import ProbeSet
@@ -25,13 +26,18 @@ class CohortState:
 
     Attributes:
         step: Updates completed.
+        time: The same on the device, int64 `[1]`.
         alive: bool `[S]`, false from a run's first bad update on.
         first_bad: int64 `[S]`, that update (1-based), num_steps + 1 while there is
             none.
     """
 
     def __init__(
-        self, cohort: Sequence[RunConfig], data: DeviceData, num_steps: int
+        self,
+        cohort: Sequence[RunConfig],
+        data: DeviceData,
+        num_steps: int,
+        execution: Execution | None = None,
     ) -> None:
         config, device = cohort[0], data.train.labels.device
         self._ids = [run.run_id for run in cohort]
@@ -44,6 +50,7 @@ class CohortState:
             data.num_classes,
             device=device,
             precision=config.precision,
+            execution=execution,
         )
         columns = hyper_columns([run.optimizer for run in cohort], device)
         self.optimizer = OPTIMIZERS.get(config.optimizer.name)(
@@ -71,6 +78,7 @@ class CohortState:
         )
         self.probes = ProbeSet(scene, self.clock)
         self.step = 0
+        self.time = torch.zeros(1, dtype=torch.int64, device=device)
         self.alive = torch.ones(len(cohort), dtype=torch.bool, device=device)
         self.first_bad = torch.full((len(cohort),), num_steps + 1, device=device)
         self._high = torch.zeros(len(cohort), dtype=torch.int64, device=device)
@@ -81,10 +89,11 @@ class CohortState:
         A run is bad from the first loss or gradient that is not finite, or after
         `HIGH_LOSS_STEPS` losses in a row above `ceiling`.
         """
-        self._high = torch.where(loss > ceiling, self._high + 1, 0)
-        good = torch.isfinite(loss + norm) & (self._high < HIGH_LOSS_STEPS)
-        self.first_bad = torch.where(self.alive & ~good, self.step + 1, self.first_bad)
-        self.alive = self.alive & good
+        self._high.copy_(torch.where(loss > ceiling, self._high + 1, 0))
+        bad = ~(torch.isfinite(loss + norm) & (self._high < HIGH_LOSS_STEPS))
+        first = torch.where(self.alive & bad, self.time + 1, self.first_bad)
+        self.first_bad.copy_(first)
+        self.alive.logical_and_(~bad)
         return self.alive
 
     def to_save(self) -> dict[str, Any]:
@@ -123,6 +132,7 @@ class CohortState:
             for group, tensors in saved["rows"].items()
         }
         self.step = saved["step"]
+        self.time.fill_(self.step)
         self.clock.load(saved["seconds"])
         self.net.params.copy_(rows["params"][""])
         self.net.load_buffers(rows["buffers"])
@@ -130,9 +140,9 @@ class CohortState:
         self.by_step.load_state(rows["by_step"])
         self.by_eval.load_state(rows["by_eval"])
         self.probes.load_state(rows["probes"])
-        self.alive = rows["health"]["alive"]
-        self.first_bad = rows["health"]["first_bad"]
-        self._high = rows["health"]["high"]
+        self.alive.copy_(rows["health"]["alive"])
+        self.first_bad.copy_(rows["health"]["first_bad"])
+        self._high.copy_(rows["health"]["high"])
 
 
 def hyper_columns(parts: Sequence[Part], device: torch.device) -> dict[str, Any]:

@@ -1,17 +1,21 @@
-"""How far a corpus folder is: runs by state and grid, without loading torch."""
+"""How far a corpus folder is and what it cost so far, without loading torch."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import polars as pl
 
 from harness import lease
 from harness.corpus import Corpus
+from harness.costs import Costs, cost_columns, costs, costs_text
 from harness.errors import CorpusError
-from harness.manifest import MANIFEST
+from harness.manifest import MANIFEST, read_manifest
 from harness.plan import Plan
 from harness.record import failed_ids, finished_ids, shard_path
-from harness.storage import read_parquet
+from harness.storage import open_parquet, read_parquet
 
 STATES: Final = ("completed", "diverged", "failed", "running", "pending")
 """A run is in one of these: finished twice over, failed, on a worker, or to do."""
@@ -43,6 +47,8 @@ class Status:
     """"current", "outdated" (shards that they lack), "damaged" or "missing"."""
     failures: tuple[Failure, ...]
     """Failed runs, sorted by id."""
+    costs: Costs
+    """What the finished runs spent."""
 
     @property
     def is_done(self) -> bool:
@@ -65,7 +71,9 @@ def status(folder: Path) -> Status:
             "given to `harness generate --out`"
         )
     shards = folder / "shards"
-    states = known if not shards.is_dir() else _states(shards, known)
+    ended = _ended(shards, known) if shards.is_dir() else known
+    states = dict.fromkeys(failed_ids(shards), "failed")
+    states |= dict(ended.select("run_id", "status").iter_rows())
     grids = {run.run_id: run.grids for run in plan.runs} or {i: () for i in states}
     held = _held(folder)
     for run in plan.runs:
@@ -87,6 +95,7 @@ def status(folder: Path) -> Status:
             for i in sorted(grids)
             if states[i] == "failed" and shards.is_dir()
         ),
+        costs=costs(ended.filter(pl.col("run_id").is_in(list(grids)))),
     )
 
 
@@ -108,6 +117,8 @@ def status_text(status: Status) -> str:
         lines.append(f"failed: {failure.run_id}  {failure.error}"[:79])
     if len(status.failures) > SHOWN:
         lines.append(f"        and {len(status.failures) - SHOWN} more")
+    if spent := costs_text(status.costs):
+        lines += ["", *spent]
     return "\n".join(lines)
 
 
@@ -121,34 +132,66 @@ def _advice(status: Status) -> str:
     return " (the same `harness generate` command goes on)"
 
 
-def _tables(folder: Path) -> tuple[str, dict[str, str]]:
-    """Return the state of the tables and the status of every run in them."""
+def _tables(folder: Path) -> tuple[str, pl.DataFrame]:
+    """Return the state of the tables, and status and costs of every run in them."""
+    unknown = pl.DataFrame(schema={"run_id": pl.String, "status": pl.String})
     if not (folder / MANIFEST).exists():
-        return "missing", {}
+        return "missing", unknown
     try:
-        corpus = Corpus.open(folder)
-        known = dict(corpus.runs(["run_id", "status"]).rows())
+        known = _run_table(Corpus.open(folder))
     except CorpusError:
-        return "damaged", {}
+        return "damaged", unknown
     shards = folder / "shards"
     if shards.is_dir():
         names = {f"{i}.parquet" for i in finished_ids(shards)}
         names |= {f"{i}.failed.parquet" for i in failed_ids(shards)}
-        if names != set(corpus.manifest.get("shards", {})):
+        if names != set(read_manifest(folder).get("shards", {})):
             return "outdated", known
     return "current", known
 
 
-def _states(shards: Path, known: dict[str, str]) -> dict[str, str]:
-    """Return the state of every run with a shard, from the tables where they know."""
-    states = dict.fromkeys(failed_ids(shards), "failed")
-    for run_id in finished_ids(shards):
-        state = known.get(run_id, "failed")
-        if state == "failed":  # not in the tables, or finished since
-            path = shard_path(shards, run_id)
-            state = read_parquet(path, ["status"])["status"][0].as_py()
-        states[run_id] = state
-    return states
+def _run_table(corpus: Corpus) -> pl.DataFrame:
+    files = [f for f in corpus.manifest["files"] if f.startswith("runs/")]
+    with open_parquet(corpus.path(min(files))) as file:
+        names = file.schema_arrow.names
+    return corpus.runs(["run_id", "status", *cost_columns(names)])
+
+
+def _ended(shards: Path, known: pl.DataFrame) -> pl.DataFrame:
+    """Return status and costs of every finished run, from the tables where they know.
+
+    The others are not in the tables, or failed before and finished since.
+    """
+    finished = finished_ids(shards)
+    told = known.filter(
+        pl.col("status") != "failed", pl.col("run_id").is_in(list(finished))
+    )
+    rows = [_row(shards, i) for i in sorted(finished.difference(told["run_id"]))]
+    fresh = pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    return pl.concat([told, fresh], how="diagonal_relaxed")
+
+
+def _row(shards: Path, run_id: str) -> dict[str, Any]:
+    """Return what the table `runs` would hold of status and costs of a finished run."""
+    parts = ("config", "costs", "environment")
+    table = read_parquet(
+        shard_path(shards, run_id), ["status", *(f"{part}_json" for part in parts)]
+    )
+    config, spent, environment = (
+        json.loads(table[f"{part}_json"][0].as_py()) for part in parts
+    )
+    row = {
+        "model.name": config.get("model", {}).get("name"),
+        "batch_size": config.get("batch_size"),
+        **{f"cost.{k}": v for k, v in spent.items()},
+        **{f"environment.{k}": v for k, v in environment.items()},
+    }
+    status = table["status"][0].as_py()
+    return {
+        "run_id": run_id,
+        "status": status,
+        **{name: row[name] for name in cost_columns(row)},
+    }
 
 
 def _held(folder: Path) -> set[str]:

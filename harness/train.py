@@ -5,24 +5,18 @@ measures the state at that time and then makes the next update, so that the firs
 the last state are measured like any other.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from harness.checkpoint import CheckpointFile
-from harness.evaluate import score
-from harness.feed import DeviceCell, DeviceData, Feed
+from harness.execution import Execution
+from harness.feed import DeviceCell, DeviceData
 from harness.outcome import final_scores, ood_scores, records_of
 from harness.record import RunRecord
-from harness.registry import OBJECTIVES, SCHEDULES
-from harness.seeds import stream
+from harness.rig import Rig
 from harness.spec import RunConfig
-from harness.state import CohortState, hyper_columns
 
 
 def train(
@@ -31,10 +25,12 @@ def train(
     *,
     ood: Sequence[DeviceCell] = (),
     environment: Mapping[str, Any] | None = None,
+    loaded_s: float = 0.0,
     checkpoint: CheckpointFile | None = None,
     checkpoint_due: Callable[[], bool] = lambda: False,
     interrupted: Callable[[], bool] = lambda: False,
     progress: Callable[[float], None] = lambda share: None,
+    execution: Execution | str = "auto",
     record_steps: bool = True,
 ) -> list[RunRecord] | None:
     """Train a cohort and return one record a run, in order.
@@ -44,11 +40,13 @@ def train(
         data: The cohort's data set on the device.
         ood: Out-of-distribution cells scored at the end.
         environment: What the records say about versions, device and threads.
+        loaded_s: Seconds that loading took; they count as the runs' own.
         checkpoint: Where to resume from, and to save at the end of an epoch.
         checkpoint_due: Asked at the end of every epoch.
         interrupted: Asked at the end of every epoch; when true the state is saved and
             training stops.
         progress: Told the share of updates done, once an epoch.
+        execution: How updates and evaluations are run, see `execution_for`.
         record_steps: False only to measure what recording every step costs.
 
     Returns:
@@ -60,27 +58,14 @@ def train(
     # Set-up.
     if len({cohort_key(run) for run in cohort}) != 1:
         raise ValueError("the runs differ in more than a cohort's runs may")
-    config, device = cohort[0], data.train.labels.device
-    feed = Feed(data, cohort)
-
-    # Derived numbers.
-    steps_per_epoch = feed.steps_per_epoch
-    num_steps = config.epochs * steps_per_epoch
-    factors = _schedule_factors(cohort, num_steps, steps_per_epoch)  # [S, T]
-    scale = torch.from_numpy(factors.T.astype(np.float32)).to(device)[:, :, None]
-    subset = _clean_subset(len(data.train), config.recording.train_subset).to(device)
-    ceiling = 10 * math.log(data.num_classes)
-
-    # State.
-    state = CohortState(cohort, data, num_steps)
-    net, optimizer, clock = state.net, state.optimizer, state.clock
-    objective = OBJECTIVES.get(config.objective.name)(
-        **hyper_columns([run.objective for run in cohort], device)
-    )
+    rig = Rig(cohort, data, execution)
+    state, update, scorer = rig.state, rig.update, rig.scorer
+    clock, num_steps, steps_per_epoch = state.clock, rig.num_steps, rig.steps_per_epoch
     saved = checkpoint.load() if checkpoint else None
     if saved:
         state.restore(saved)
     start = state.step
+    clock.load({"load": loaded_s})
 
     for step in range(start, num_steps + 1):
         state.step = step
@@ -90,16 +75,16 @@ def train(
         if fresh:
             state.probes.measure(step)
         if fresh and step in state.eval_index:
-            clock.charge("eval")
-            held_out = score(net, data, data.validation)
-            clean = score(net, data, data.train, subset)
+            clock.charge("eval" if scorer.settled else "compile")
+            held_out = scorer.score(data.validation)
+            clean = scorer.score(data.train, rig.subset)
             state.by_eval.write(
                 state.eval_index[step],
                 {
                     "val_loss": held_out.loss,
                     "val_accuracy": held_out.correct / len(data.validation),
                     "train_loss_eval": clean.loss,
-                    "train_accuracy_eval": clean.correct / len(subset),
+                    "train_accuracy_eval": clean.correct / len(rig.subset),
                 },
             )
 
@@ -112,36 +97,23 @@ def train(
                 break
             stop = interrupted()
             if checkpoint and (stop or checkpoint_due()):
+                clock.charge("save")
                 checkpoint.save(state.to_save())
             if stop:
                 return None
 
         # Make update step + 1.
         state.probes.before_update(step + 1)
-        clock.charge("train")
-        if step % steps_per_epoch == 0:
-            feed.start_epoch(step // steps_per_epoch)
-        inputs, labels = feed.batch(step % steps_per_epoch)
-        losses = objective(net.train_logits(inputs, step), labels)
-        grads = net.gradients(losses.objective)
-        loss = losses.objective.detach()
-        norm = torch.linalg.vector_norm(grads, dim=1)
-        alive = state.judge(loss, norm, ceiling)
-        if device.type != "cpu" or not alive.all():  # keep the last finite state
-            grads.masked_fill_(~alive[:, None], 0.0)
-        optimizer.step(grads, scale[step] * alive[:, None])
+        clock.charge("train" if update.settled else "compile")
+        update(step)
         state.probes.after_update(step + 1)
-
+        clock.charge("log")
         if record_steps:
-            clock.charge("log")
-            values = {"train_loss": loss, "grad_norm": norm}
-            if "train_ce" in state.by_step:
-                values["train_ce"] = losses.cross_entropy.detach()
-            state.by_step.write(step, values)
+            update.record()
 
     clock.charge("eval")
-    finals = final_scores(state, data, subset)
-    cells = ood_scores(state, data, ood)
+    finals = final_scores(state, scorer, data, rig.subset)
+    cells = ood_scores(state, scorer, ood)
     clock.charge(None)
     peaks = np.array([[run.optimizer.params["lr"]] for run in cohort])
     return records_of(
@@ -149,10 +121,15 @@ def train(
         state,
         finals,
         cells,
-        factors * peaks,
+        rig.factors * peaks,
+        data,
         num_steps=num_steps,
         environment=dict(environment or {})
-        | {"data_fingerprint": data.fingerprint, "num_classes": data.num_classes},
+        | {
+            "data_fingerprint": data.fingerprint,
+            "num_classes": data.num_classes,
+            "execution": rig.execution.name,
+        },
     )
 
 
@@ -185,20 +162,3 @@ def _switches(params: Mapping[str, Any]) -> tuple[Any, ...]:
         for k, v in sorted(params.items())
         if isinstance(v, bool) or not isinstance(v, (int, float))
     )
-
-
-def _schedule_factors(
-    cohort: Sequence[RunConfig], num_steps: int, steps_per_epoch: int
-) -> npt.NDArray[np.float64]:
-    """Return the multiplier of the peak learning rate at every update, `[S, T]`."""
-    rows = []
-    for run in cohort:
-        schedule = SCHEDULES.get(run.schedule.name)
-        rows.append(schedule(num_steps, steps_per_epoch, **run.schedule.params))
-    return np.stack(rows)
-
-
-def _clean_subset(num_examples: int, size: int) -> Tensor:
-    """Return the indices of the training images that are scored clean."""
-    chosen = stream(0, "clean-subset").permutation(num_examples)[:size]
-    return torch.from_numpy(np.sort(chosen))

@@ -117,8 +117,8 @@ def norm(rows: Tensor) -> Tensor:
 
 def coordinates(basis: Tensor, rows: Tensor) -> Tensor:
     """Return <q_i, x> for basis `[k, S, P]` and x `[S, P]`: float64 `[S, k]`."""
-    found = torch.zeros(rows.shape[0], basis.shape[0], dtype=torch.float64)
-    found = found.to(rows.device)
+    shape = rows.shape[0], basis.shape[0]
+    found = torch.zeros(shape, dtype=torch.float64, device=rows.device)
     for runs, columns in _tiles(basis):
         part = _wide(rows[runs, columns])
         tile = _wide(basis[:, runs, columns]).transpose(0, 1)

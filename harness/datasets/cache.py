@@ -11,7 +11,7 @@ import logging
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from harness.datasets.base import Array
 from harness.errors import StorageError
+from harness.lease import Lease
 from harness.spec import canonical_json
 from harness.storage import replacing, sha256_of, write_text
 
@@ -26,6 +27,10 @@ FORMAT: Final = 1
 """Version of the entry's layout and of the decoding; part of every key."""
 ABANDONED_S: Final = 86_400.0
 """Age in seconds after which a half-built entry is a crash's and is removed."""
+WAIT_S: Final = 600.0
+"""Seconds to wait for another builder that lives; then the caller builds, too."""
+POLL_S: Final = 0.1
+"""Seconds between two looks at whether the other builder is done."""
 _BUILDING: Final = ".building-"
 _MANIFEST: Final = "manifest.json"
 _DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -41,9 +46,11 @@ def cached(
 ) -> dict[str, Array]:
     """Return the arrays that `build` makes, from the cache where it holds them.
 
-    Safe against crashes and concurrent callers: each builds in a folder of its own, one
-    rename wins and the others discard theirs. A damaged entry is reported through
-    `logging`, removed and built anew.
+    Of concurrent callers one builds and the others wait for it, on this machine and on
+    others that share the folder; the work of a builder that died is taken over. Safety
+    does not rest on that: each builds in a folder of its own, one rename wins and the
+    others discard theirs. A damaged entry is reported through `logging`, removed and
+    built anew.
 
     Args:
         cache_dir: Folder of all entries.
@@ -60,20 +67,81 @@ def cached(
     text = canonical_json({"format": FORMAT, **identity})
     key = hashlib.sha256(text.encode()).hexdigest()[:12]
     entry = cache_dir / f"{name}-{key}"
-    if entry.exists():
+    look = _Look(entry)
+    if (found := look()) is not None:
+        return found
+    with _turn(entry, look.is_new):
+        if (found := look()) is not None:
+            return found
+        arrays = dict(build())
+        with _writing(entry):
+            _install(entry, arrays, identity)
+    return arrays
+
+
+class _Look:
+    """Reads an entry, each version of it once: a damaged one is reported once."""
+
+    def __init__(self, entry: Path) -> None:
+        self._entry = entry
+        self._seen: tuple[int, int] | None = None
+
+    def __call__(self) -> dict[str, Array] | None:
+        """Return the arrays; None if there is no entry, or one known as damaged."""
+        if not self.is_new():
+            return None
+        self._seen = _version(self._entry)
         try:
-            return _read(entry)
+            return _read(self._entry)
         except _DAMAGE as error:
-            logger.warning("%s is damaged (%s): building it anew", entry, error)
-    arrays = dict(build())
+            logger.warning("%s is damaged (%s): building it anew", self._entry, error)
+            return None
+
+    def is_new(self) -> bool:
+        """Tell whether there is an entry that was not looked at yet."""
+        return _version(self._entry) not in (None, self._seen)
+
+
+def _version(entry: Path) -> tuple[int, int] | None:
+    """Return what tells an entry from the one that takes its place."""
     try:
-        _install(entry, arrays, identity)
+        stat = entry.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns
+
+
+@contextlib.contextmanager
+def _turn(entry: Path, appeared: Callable[[], bool]) -> Iterator[None]:
+    """Wait until nobody who lives builds the entry, then hold the claim to it.
+
+    Goes on without the claim where the entry `appeared` meanwhile, and after `WAIT_S`.
+    """
+    deadline = time.monotonic() + WAIT_S
+    lease = None
+    while not appeared():
+        with _writing(entry):
+            lease = Lease.acquire(entry.parent, f".{entry.name}")
+        if lease is not None:
+            break
+        if time.monotonic() > deadline:
+            logger.warning("%s is still being built elsewhere: building it too", entry)
+            break
+        time.sleep(POLL_S)
+    with lease or contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def _writing(entry: Path) -> Iterator[None]:
+    """Say of a file that cannot be written how to mend it."""
+    try:
+        yield
     except OSError as error:
         raise StorageError(
             f"cannot write the cache entry {entry}: {error.strerror or error}; make "
             "room or mend the permissions, or name another folder in RUNCAST_CACHE_DIR"
         ) from error
-    return arrays
 
 
 def _read(entry: Path) -> dict[str, Array]:
@@ -132,8 +200,11 @@ def _remove(entry: Path) -> None:
 
 
 def _sweep(cache_dir: Path) -> None:
-    """Remove what crashed builders left."""
-    for left in cache_dir.glob(f"{_BUILDING}*"):
+    """Remove what crashed builders left: half-built entries and claims."""
+    for left in (*cache_dir.glob(f"{_BUILDING}*"), *cache_dir.glob(".*.lease")):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > ABANDONED_S:
-                shutil.rmtree(left, ignore_errors=True)
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()

@@ -4,6 +4,7 @@ A worker that dies is replaced and its cohort tried again; the driver's Ctrl-C r
 the workers as a request to stop at the next end of an epoch.
 """
 
+import dataclasses
 import json
 import math
 import os
@@ -15,6 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from harness.datasets import Source
+from harness.device import WORKSPACE
 from harness.executors.crew import Crew
 from harness.executors.events import Event, Outcome
 from harness.executors.waiting import Waiting
@@ -34,23 +37,37 @@ def cpu_environment(threads: int) -> dict[str, str]:
     }
 
 
+def gpu_environment(source: Source) -> dict[str, str]:
+    """Return the variables with which a worker on a GPU must start.
+
+    Compiled kernels are kept beside decoded data, for the next worker and grid. Sums of
+    cuBLAS have one order.
+    """
+    return {
+        "TORCHINDUCTOR_CACHE_DIR": str(source.cache_dir / "compiled"),
+        WORKSPACE: os.environ.get(WORKSPACE, ":4096:8"),
+    }
+
+
 class _Worker:
     """A worker process and the cohort that it works on."""
 
     def __init__(self, crew: Crew, device: str, inbox: "Inbox") -> None:
         command = [sys.executable, "-m", "harness.executors.process"]
-        settings = crew.source.environment()
+        setting, variables = crew.setting(device), crew.source.environment()
         if device == "cpu":
-            settings |= cpu_environment(crew.threads)
+            variables |= cpu_environment(crew.threads)
+        else:
+            variables |= gpu_environment(crew.source)
         self.device = device
         self.cohort: str | None = None
         self.heard = time.monotonic()
         self.process = subprocess.Popen(
-            [*command, str(crew.folder), device, str(crew.threads)],
+            [*command, str(crew.folder), json.dumps(dataclasses.asdict(setting))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | settings,
+            env=os.environ | variables,
             start_new_session=True,  # the terminal's Ctrl-C is the driver's to handle
         )
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()

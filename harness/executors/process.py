@@ -1,8 +1,8 @@
 """The worker process of the local executor: JSON lines in, JSON lines out.
 
-Started as `python -m harness.executors.process FOLDER DEVICE THREADS`. A line
-`{"cohort": ID}` starts work, `{"stop": true}` or the end of the input asks to stop at
-the next end of an epoch.
+Started as `python -m harness.executors.process FOLDER SETTING`, the setting as JSON. A
+line `{"cohort": ID}` starts work, `{"stop": true}` or the end of the input asks to stop
+at the next end of an epoch.
 """
 
 import dataclasses
@@ -19,21 +19,18 @@ from harness.datasets.source import find_source
 
 def main() -> None:
     """Serve cohorts until told to stop."""
-    import torch
-
+    from harness.device import Setting
     from harness.executors.work import CohortWorker
 
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # prints must not break the lines
-    folder, device = Path(sys.argv[1]), torch.device(sys.argv[2])
-    if device.type == "cpu":
-        torch.set_num_threads(int(sys.argv[3]))
+    folder, setting = Path(sys.argv[1]), Setting(**json.loads(sys.argv[2]))
     orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     stop = threading.Event()
     threading.Thread(
         target=_listen, args=(sys.stdin, orders, stop), daemon=True
     ).start()
-    worker = CohortWorker(folder, find_source(), device)
+    worker = CohortWorker(folder, find_source(), setting)
     _say(answers, {"ready": True})
     while (cohort := orders.get()) is not None and not stop.is_set():
         report = worker.work(

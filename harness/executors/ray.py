@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.datasets import Source
+from harness.device import Setting
 from harness.executors.crew import Crew
 from harness.executors.events import Event, Outcome
-from harness.executors.local import cpu_environment
+from harness.executors.local import cpu_environment, gpu_environment
 from harness.executors.waiting import Waiting
 
 POLL_S: Final = 0.5
@@ -25,14 +26,10 @@ POLL_S: Final = 0.5
 class _Actor:
     """A worker that can be asked for its progress and told to stop while it works."""
 
-    def __init__(self, folder: str, source: Source, device: str, threads: int) -> None:
-        import torch
-
+    def __init__(self, folder: str, source: Source, setting: Setting) -> None:
         from harness.executors.work import CohortWorker
 
-        if device == "cpu":
-            torch.set_num_threads(threads)
-        self._worker = CohortWorker(Path(folder), source, torch.device(device))
+        self._worker = CohortWorker(Path(folder), source, setting)
         self._share = 0.0
         self._stop = threading.Event()
 
@@ -136,6 +133,8 @@ class RayExecutor:
         variables = {"PYTHONPATH": os.pathsep.join(sys.path)}
         if self._device == "cpu":
             variables |= cpu_environment(self._crew.threads)
+        else:
+            variables |= gpu_environment(self._crew.source)
         remote = ray.remote(
             num_cpus=self._crew.threads,
             num_gpus=self._gpus,
@@ -145,8 +144,7 @@ class RayExecutor:
         return remote.remote(
             str(self._crew.folder.resolve()),
             self._crew.source,
-            self._device,
-            self._crew.threads,
+            self._crew.setting(self._device),
         )
 
     def _tell_progress(

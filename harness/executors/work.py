@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import torch
-
 from harness.checkpoint import CheckpointFile
 from harness.datasets import Source
+from harness.device import Setting
 from harness.environment import describe
 from harness.errors import StorageError
 from harness.lease import Lease
+from harness.peak import matmul_rate
 from harness.plan import Plan
 from harness.record import RunRecord, finished_ids
 from harness.spec import RunConfig
 from harness.train import train
+from harness.tuning import Tuner
 from harness.workbench import Workbench
 
 CHECKPOINT_S: Final = 300.0
@@ -44,11 +45,20 @@ class Report:
 class CohortWorker:
     """Trains cohorts of one folder's plan on one device, data loaded once."""
 
-    def __init__(self, folder: Path, source: Source, device: torch.device) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        source: Source,
+        setting: Setting,
+    ) -> None:
         self._folder = folder
         self._cohorts = Plan.load(folder).cohorts()
-        self._bench = Workbench(source, device)
-        self._environment = describe(device)
+        self._device = setting.apply()
+        self._tuner = Tuner(setting, source.cache_dir)
+        self._bench = Workbench(source, self._device)
+        self._environment = describe(self._device)
+        if self._device.type == "cuda":
+            self._environment["deterministic"] = setting.deterministic
 
     def work(
         self,
@@ -87,16 +97,22 @@ class CohortWorker:
         progress: Callable[[float], None],
         interrupted: Callable[[], bool],
     ) -> Report:
+        started = time.perf_counter()
+        self._bench.prepare(left[0])
+        loaded = time.perf_counter() - started
+        rate = matmul_rate(self._device, left[0].precision)
         checkpoint = CheckpointFile(self._folder / "checkpoints", cohort_id)
         records = train(
             left,
             self._bench.data(left[0]),
             ood=self._bench.cells(left[0]),
-            environment=self._environment,
+            environment=self._environment | {"matmul_flops_per_s": rate},
+            loaded_s=loaded,
             checkpoint=checkpoint,
             checkpoint_due=_every(CHECKPOINT_S),
             interrupted=interrupted,
             progress=progress,
+            execution=self._tuner.known(left[0]).execution,
         )
         if records is None:
             return Report("interrupted")

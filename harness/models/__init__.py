@@ -9,6 +9,7 @@ inputs, outputs, parameters and buffers; any other is ordinary,
 from harness.models.mlp import Mlp
 from harness.models.patchnet import PatchNet
 from harness.models.resnet import resnet18, resnet20
+from harness.models.resnet9 import ResNet9
 from harness.models.vgg import vgg
 from harness.models.vit import VisionTransformer
 from harness.models.wrn import wrn
@@ -16,6 +17,7 @@ from harness.models.wrn import wrn
 __all__ = [
     "Mlp",
     "PatchNet",
+    "ResNet9",
     "VisionTransformer",
     "resnet18",
     "resnet20",

@@ -112,19 +112,30 @@ def dictionary(
 
 
 class Lens:
-    """Fixed images through which a probe sees the loss around the present state."""
+    """Fixed images through which a probe sees the loss around the present state.
+
+    It keeps the landscapes that it shows, with what was recorded of them.
+    """
 
     def __init__(self, scene: Scene, probe: str, images: int, precision: str) -> None:
         self._net, self._precision = scene.net, precision
         self._inputs, self._labels = scene.images(images, probe)
+        self._landscapes: dict[tuple[int | None, int | None], Landscape] = {}
 
     @contextmanager
     def look(self, probe: "Probe", part: slice = slice(None)) -> Iterator[Landscape]:
         """Yield the landscape of the images in `part`; charge its passes to `probe`."""
-        inputs, labels = self._inputs[part], self._labels[part]
-        with Landscape(
-            self._net, inputs, labels, precision=self._precision
-        ) as landscape:
+        key = part.start, part.stop
+        if key in self._landscapes:
+            self._landscapes[key].refresh()
+        else:
+            self._landscapes[key] = Landscape(
+                self._net,
+                self._inputs[part],
+                self._labels[part],
+                precision=self._precision,
+            )
+        with self._landscapes[key] as landscape:
             yield landscape
             probe.spent = probe.spent.plus(landscape.passes)
 

@@ -120,14 +120,36 @@ _COSTS: Final = {
     "cost.log_s": Column(
         "time spent on recording curves, a share of its cohort's", "s"
     ),
+    "cost.compile_s": Column(
+        "time until steps ran as they later do: kernels chosen, compiled and recorded, "
+        "a share of its cohort's",
+        "s",
+    ),
+    "cost.load_s": Column("time spent on loading data, a share of its cohort's", "s"),
+    "cost.save_s": Column("time spent on checkpoints, a share of its cohort's", "s"),
+    "cost.wait_s": Column("time charged to nothing else, a share of its cohort's", "s"),
     "cost.train_images": Column(
         "images passed forward and backward by training", "image"
+    ),
+    "cost.train_flops": Column(
+        "floating-point operations of the products and convolutions of training, "
+        "counted",
+        "operation",
     ),
     "environment.runcast": Column("version of runcast"),
     "environment.commit": Column("commit of the code, if run from a checkout"),
     "environment.python": Column("version of Python"),
     "environment.torch": Column("version of PyTorch"),
     "environment.device": Column("processor: cpu, or the name of the GPU"),
+    "environment.execution": Column(
+        "how steps were run: eager, graph (CUDA graphs) or compiled"
+    ),
+    "environment.deterministic": Column(
+        "whether a GPU was held to kernels that give the same bits every time"
+    ),
+    "environment.matmul_flops_per_s": Column(
+        "speed of a square matrix product on the device, measured", "operation/s"
+    ),
     "environment.threads": Column("processor threads used", "1"),
     "environment.machine": Column("instruction set, such as x86_64"),
     "environment.data_fingerprint": Column("digest of the decoded data set"),
@@ -161,6 +183,7 @@ _MODEL: Final = {
     "model.dim": Column("numbers a token of a transformer", "1"),
     "model.dropout": Column("probability of dropping an activation", "1"),
     "model.heads": Column("attention heads a block", "1"),
+    "model.logit_scale": Column("factor of the network's last output", "1"),
     "model.norm": Column("normalisation: batch, group, layer or none"),
     "model.patch": Column("side of a patch of a transformer", "pixel"),
     "model.skip": Column("whether the network has shortcuts"),

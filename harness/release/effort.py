@@ -4,7 +4,8 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-_ACCOUNTS: Final = {"train": "training", "eval": "evaluation", "log": "recording"}
+from harness.costs import ACCOUNTS, account_columns, label
+
 _PREFIX: Final = "cost."
 _PROBE: Final = "cost.probe."
 
@@ -13,7 +14,7 @@ class Account(NamedTuple):
     """Seconds spent on one thing."""
 
     name: str
-    """Such as "training" or "probe hessian"."""
+    """Such as "training" or "probe hessian", see `harness.costs.label`."""
     total_s: float
     """Sum over the runs."""
     median_s: float
@@ -35,6 +36,15 @@ class Effort(NamedTuple):
         """Seconds of all runs on all accounts."""
         return sum(account.total_s for account in self.accounts)
 
+    def over_training(self, account: Account) -> float | None:
+        """Return the account's seconds over those of training.
+
+        None if training was not timed. Where an account has fewer runs than training,
+        this is less than what it costs such a run.
+        """
+        training = [a.total_s for a in self.accounts if a.name == ACCOUNTS["train"]]
+        return account.total_s / training[0] if any(training) else None
+
 
 def effort(runs: pl.DataFrame) -> Effort:
     """Return the costs of a table of runs.
@@ -47,14 +57,14 @@ def effort(runs: pl.DataFrame) -> Effort:
         Columns cost.train_s (1, 3) and cost.eval_s (2, None) give the accounts
         ("training", 4, 2) and ("evaluation", 2, 2).
     """
-    columns = [c for c in runs.columns if c.startswith(_PREFIX) and c.endswith("_s")]
+    columns = account_columns(runs.columns)
     accounts = []
-    for column in columns:
+    for column, name in columns.items():
         seconds = runs[column].drop_nulls().drop_nans()
         if len(seconds):
             total, median = float(seconds.sum()), seconds.median()
             assert isinstance(median, float)
-            accounts.append(Account(_account(column), total, median))
+            accounts.append(Account(label(name), total, median))
     known = runs.select(
         pl.any_horizontal(pl.lit(False), *(pl.col(c).is_not_null() for c in columns))
     )
@@ -63,13 +73,6 @@ def effort(runs: pl.DataFrame) -> Effort:
         int(known.to_series().sum()) if columns else 0,
         _probe_share(runs),
     )
-
-
-def _account(column: str) -> str:
-    if column.startswith(_PROBE):
-        return f"probe {column.removeprefix(_PROBE).removesuffix('_s')}"
-    name = column.removeprefix(_PREFIX).removesuffix("_s")
-    return _ACCOUNTS.get(name, name)
 
 
 def _probe_share(runs: pl.DataFrame) -> float | None:

@@ -23,6 +23,7 @@ TINY: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "patchnet": ({"width": 0.14, "norm": "group"}, (1, 4, 4)),
     "resnet18": ({"width": 0.02}, (1, 8, 8)),
     "resnet20": ({"width": 0.07}, (1, 8, 8)),
+    "resnet9": ({"width": 0.05, "norm": "group"}, (1, 8, 8)),
     "vgg": ({"width": 0.02, "dropout": 0.5}, (1, 8, 8)),
     "vit": ({"dim": 4, "depth": 1, "heads": 2, "dropout": 0.5}, (1, 8, 4)),
     "wrn": ({"widen": 0.07, "depth": 10, "norm": "layer"}, (1, 8, 8)),

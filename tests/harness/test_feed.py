@@ -10,11 +10,20 @@ from harness.seeds import stream
 from tests.harness.toy import toy_data, toy_run
 
 
+def epoch(feed, number):
+    """Return all batches of an epoch."""
+    feed.start_epoch(number)
+    batches = []
+    for index in range(feed.steps_per_epoch):
+        feed.prepare(index)
+        batches.append(feed.take())
+    return batches
+
+
 def test_an_epoch_visits_the_images_in_the_order_of_the_seed():
     data, runs = toy_data(), [toy_run(seed=3), toy_run(seed=3, lr=1), toy_run(seed=4)]
     feed = Feed(data, runs)
-    feed.start_epoch(2)
-    batches = [feed.batch(i) for i in range(feed.steps_per_epoch)]
+    batches = epoch(feed, 2)
     for s, run in enumerate(runs):
         order = stream(run.seed, "order", 2).permutation(64)
         labels = torch.cat([labels[s] for _, labels in batches])
@@ -40,11 +49,9 @@ def test_the_size_of_a_chunk_does_not_show(monkeypatch, chunk):
     monkeypatch.setattr(harness.feed, "CHUNK", chunk)
     runs = [toy_run(seed=s, augmentation="randaugment") for s in (0, 1)]
     feed = Feed(toy_data(), runs)
-    feed.start_epoch(0)
-    got = np.stack([feed.batch(i)[0].numpy() for i in range(8)])
+    got = np.stack([inputs.numpy() for inputs, _ in epoch(feed, 0)])
     monkeypatch.setattr(harness.feed, "CHUNK", 16)
     feed = Feed(toy_data(), runs)
-    feed.start_epoch(0)
     np.testing.assert_array_equal(
-        got, np.stack([feed.batch(i)[0].numpy() for i in range(8)])
+        got, np.stack([inputs.numpy() for inputs, _ in epoch(feed, 0)])
     )

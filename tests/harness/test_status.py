@@ -13,6 +13,30 @@ from harness.publish import build
 from harness.status import STATES, status, status_text
 
 
+def spent(record, costs, environment):
+    return dataclasses.replace(record, costs=costs, environment=environment)
+
+
+@pytest.fixture
+def priced_folder(tmp_path, make_record):
+    """Shards of three runs: two of one cohort as they are now, and an old one."""
+    now = {"device": "GPU", "execution": "graph", "packing": 2}
+    now["matmul_flops_per_s"] = 1e12
+    costs = {"train_s": 4.0, "compile_s": 2.0, "wait_s": 0.0, "probe.hessian_s": 1.0}
+    costs |= {"train_images": 8000.0, "train_flops": 2e12}
+    records = [
+        spent(make_record(0), costs, now),
+        spent(make_record(1, status="diverged"), costs | {"train_s": 8.0}, now),
+        spent(make_record(2), {"train_s": 5.0}, {"device": "cpu", "threads": 1}),
+        make_record(3, status="failed"),
+    ]
+    for record in records:
+        record.save(tmp_path / "priced" / "shards")
+    runs = [PlannedRun(r.config, r.config.run_id, "c-0", ("g/x",)) for r in records]
+    Plan(tuple(runs)).save(tmp_path / "priced")
+    return tmp_path / "priced"
+
+
 @pytest.fixture
 def planned_folder(corpus_folder, some_records, make_record):
     """The finished corpus with a plan: 12 runs of grid a, one more of a and b."""
@@ -115,3 +139,68 @@ def test_the_text_names_every_grid_and_failure_in_80_columns(planned_folder):
     many = dataclasses.replace(found, failures=found.failures * 15, workers=2)
     assert "and 5 more" in status_text(many)
     assert "2 at work" in status_text(many)
+
+
+def test_costs_are_those_of_the_finished_runs(priced_folder):
+    found = status(priced_folder).costs
+    # training 4 + 8 + 5, compiling 2 + 2, waiting 0 + 0, the Hessian 1 + 1
+    assert (found.runs, found.total_s) == (3, 23.0)
+    by_name = {a.name: (a.runs, a.total_s, a.share) for a in found.accounts}
+    assert by_name == {
+        "train": (3, 17.0, 17 / 23),
+        "compile": (2, 4.0, 4 / 23),
+        "wait": (2, 0.0, 0.0),
+        "probe.hessian": (2, 2.0, 2 / 23),
+        **dict.fromkeys(("eval", "log", "save", "load"), (0, None, None)),
+    }
+    gpu, cpu = found.groups
+    assert (gpu.device, gpu.execution, gpu.packing, gpu.runs) == ("GPU", "graph", 2, 2)
+    assert (gpu.model, gpu.batch_size) == ("patchnet", 32)
+    # 8000 images in 4 s and in 8 s, which is half of the cohort's
+    assert (gpu.images_per_s, gpu.images_per_s_of_a_run) == (1500.0, 750.0)
+    # 2e12 operations in 4 s and in 8 s, of 1e12 a second
+    assert gpu.utilisation == (0.5 + 0.25) / 2
+    assert (cpu.device, cpu.runs, cpu.images_per_s) == ("cpu", 1, None)
+
+
+def test_costs_are_the_same_from_shards_and_from_tables(priced_folder, make_record):
+    from_shards = status(priced_folder).costs
+    build(priced_folder, name="x", grids={})
+    assert status(priced_folder).costs == from_shards
+    late = spent(make_record(3), {"train_s": 1.0, "save_s": 1}, {"device": "GPU"})
+    late.save(priced_folder / "shards")
+    both = status(priced_folder)
+    assert both.tables == "outdated"
+    build(priced_folder, name="x", grids={})
+    assert status(priced_folder).costs == both.costs
+    assert (both.costs.runs, both.costs.total_s) == (4, 25.0)
+
+
+def test_costs_before_the_first_run_are_unknown(tmp_path, planned_folder):
+    Plan.load(planned_folder).save(tmp_path / "new")
+    found = status(tmp_path / "new")
+    assert (found.costs.runs, found.costs.accounts) == (0, ())
+    assert "spent on" not in status_text(found)
+
+
+def test_the_answer_as_json_says_null_where_nothing_was_measured(priced_folder):
+    answer = json.loads(
+        json.dumps(dataclasses.asdict(status(priced_folder)), default=str)
+    )
+    assert answer["costs"]["accounts"][1] == {
+        "name": "eval",
+        "runs": 0,
+        "total_s": None,
+        "share": None,
+    }
+    assert answer["costs"]["groups"][1]["utilisation"] is None
+
+
+def test_the_text_tells_costs(priced_folder):
+    lines = [line.split() for line in status_text(status(priced_folder)).splitlines()]
+    assert ["training", "3", "17.00", "73.9", "%"] in lines
+    assert ["evaluation", "-", "-", "-"] in lines
+    assert ["in", "all", "3", "23.00"] in lines
+    at = lines.index(["training", "on", "GPU,", "execution", "graph"])
+    assert lines[at + 2] == ["patchnet", "32", "2", "2", "1,500", "750", "37.5", "%"]
+    assert lines[at + 6] == ["patchnet", "32", "-", "1", "-", "-", "-"]

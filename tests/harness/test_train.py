@@ -11,7 +11,7 @@ from torch import nn
 from harness.checkpoint import CheckpointFile
 from harness.cohort import CohortNet
 from harness.datasets import Source
-from harness.evaluate import score
+from harness.evaluate import Scorer
 from harness.feed import DeviceData
 from harness.record import same_outcome
 from harness.registry import DATASETS
@@ -247,7 +247,7 @@ def test_final_scores_agree_with_a_naive_count():
 def test_scores_agree_with_torch_cross_entropy_and_a_loop():
     data = toy_data()
     net = CohortNet(toy_run().model, [0, 1], (1, 8, 8), 4, device=torch.device("cpu"))
-    scores = score(net, data, data.test, torch.arange(40))
+    scores = Scorer(net, data).score(data.test, torch.arange(40))
     logits = net.eval_logits(data.normalise(data.test.inputs[:40]))
     for s in range(2):
         expected = nn.functional.cross_entropy(logits[s], data.test.labels[:40])

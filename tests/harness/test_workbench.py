@@ -3,12 +3,14 @@
 import dataclasses
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
 import harness.workbench
-from harness.datasets import Source
+from harness.datasets import Source, Split
 from harness.estimate import estimate, seconds_for_shape
+from harness.ood.base import OodCell
 from harness.planning import plan_grid
 from harness.profiles import digits
 from harness.spec import Part, Recording
@@ -47,6 +49,73 @@ def test_cells_that_do_not_fit_are_loaded_again(source, profile, monkeypatch):
     again = second.load()
     assert again is not second.load()
     assert torch.equal(again.inputs, second.load().inputs)
+
+
+def counted_cells(source, dataset, device, *, count: int = 6):
+    """Return cells of 1000 bytes that count how often they are loaded."""
+
+    def cell(index: int) -> OodCell:
+        def load() -> Split:
+            LOADED.append(index)
+            images = np.full((10, 1, 10, 10), index, np.uint8)
+            return Split(images, np.arange(10))
+
+        return OodCell(set_name="counted", corruption="c", severity=index, load=load)
+
+    return [cell(index) for index in range(count)]
+
+
+LOADED: list[int] = []
+
+
+@pytest.fixture
+def counted():
+    """A run scored on counted cells."""
+    LOADED.clear()
+    ood = Part(f"{__name__}:counted_cells")
+    return dataclasses.replace(digits(), recording=Recording(ood=(ood,))).run()
+
+
+def test_after_preparation_no_cell_is_made_again(source, counted):
+    bench, shares = Workbench(source, CPU), []
+    bench.prepare(counted.resolve(), shares.append)
+    assert sorted(LOADED) == list(range(6))
+    assert shares == [pytest.approx(k / 6) for k in range(1, 7)]
+    for index, cell in enumerate(bench.cells(counted.resolve())):
+        assert cell.load().inputs.unique().tolist() == [index]
+        assert cell.load().labels.tolist() == list(range(10))
+    bench.prepare(counted.resolve())
+    assert len(LOADED) == 6
+
+
+def test_preparation_keeps_to_the_room_on_the_device(source, counted, monkeypatch):
+    monkeypatch.setattr(harness.workbench, "CPU_BYTES", 3500)
+    bench = Workbench(source, CPU)
+    bench.prepare(counted.resolve())
+    assert sorted(LOADED) == list(range(6))
+    cells = bench.cells(counted.resolve())
+    assert sum(cell.load() is cell.load() for cell in cells) == 3
+
+
+def test_without_shifted_sets_there_is_nothing_to_prepare_but_the_data(source):
+    run = dataclasses.replace(digits(), recording=Recording()).run().resolve()
+    bench, shares = Workbench(source, CPU), []
+    bench.prepare(run, shares.append)
+    assert shares == []
+    assert len(bench.data(run).test) == 1797 - 256 - 256  # train, validation
+
+
+@pytest.mark.gpu
+def test_cells_on_a_gpu_hold_what_those_on_the_processor_hold(source, profile):
+    run, device = profile.run().resolve(), torch.device("cuda")
+    here, there = Workbench(source, CPU), Workbench(source, device)
+    for bench in (here, there):
+        bench.prepare(run)
+    for one, other in zip(here.cells(run), there.cells(run), strict=True):
+        assert other.load().inputs.device.type == "cuda"
+        assert torch.equal(one.load().labels, other.load().labels.cpu())
+        change = one.load().inputs.int() - other.load().inputs.cpu().int()
+        assert change.abs().max() <= 1  # sums within 1e-13 of a half may differ
 
 
 @pytest.fixture

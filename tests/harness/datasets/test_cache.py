@@ -11,6 +11,7 @@ import pytest
 
 from harness.datasets import cached
 from harness.errors import StorageError
+from harness.lease import Lease
 
 ARRAYS = {
     "inputs": np.arange(600, dtype=np.uint8).reshape(20, 30),
@@ -116,26 +117,6 @@ def test_leftovers_of_a_crash_are_ignored_and_swept_after_a_day(tmp_path):
     assert young.exists()
 
 
-def test_concurrent_builders_leave_one_entry_and_all_read_the_same(tmp_path):
-    script = (
-        "import sys, time, pathlib, numpy as np\n"
-        "from harness.datasets import cached\n"
-        "def build():\n"
-        "    time.sleep(0.3)\n"
-        "    return {'x': np.arange(10**6)}\n"
-        "folder = pathlib.Path(sys.argv[1])\n"
-        "assert cached(folder, 's', {}, build)['x'].sum() == 499999500000\n"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    running = [
-        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)
-    ]
-    for process in running:
-        _, errors = process.communicate(timeout=60)
-        assert (process.returncode, errors) == (0, "")
-    assert [p.name[:2] for p in tmp_path.iterdir()] == ["s-"]
-
-
 @pytest.mark.slow
 def test_a_builder_killed_at_any_moment_leaves_no_damaged_entry(tmp_path):
     script = (
@@ -172,3 +153,107 @@ def test_the_manifest_tells_what_the_entry_holds(tmp_path):
     for name, expected in manifest["sha256"].items():
         data = (entry / f"{name}.npy").read_bytes()
         assert hashlib.sha256(data).hexdigest() == expected
+
+
+SLOW_BUILD = (
+    "import os, sys, time, pathlib, numpy as np\n"
+    "from harness.datasets import cached\n"
+    "folder, seconds = pathlib.Path(sys.argv[1]), float(sys.argv[2])\n"
+    "def build():\n"
+    "    with (folder / 'built').open('a') as log:\n"
+    "        log.write(f'{os.getpid()} ')\n"
+    "    time.sleep(seconds)\n"
+    "    return {'x': np.arange(10**5)}\n"
+    "print('ready', flush=True); sys.stdin.readline()\n"
+    "print(cached(folder / 'cache', 's', {}, build)['x'].sum(), flush=True)\n"
+)
+SUM = f"{sum(range(10**5))}\n"
+
+
+def callers(folder, count, seconds):
+    """Start processes that will ask for one entry; each waits for a line."""
+    command = [sys.executable, "-c", SLOW_BUILD, str(folder), str(seconds)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen(command, **pipes) for _ in range(count)]
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * count
+    return started
+
+
+def go(process):
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def wait_for(path):
+    deadline = time.monotonic() + 30
+    while not path.exists() or not path.read_text():
+        assert time.monotonic() < deadline, f"{path} was never written"
+        time.sleep(0.02)
+
+
+def test_of_concurrent_callers_one_builds_and_all_get_its_arrays(tmp_path):
+    started = callers(tmp_path, 5, seconds=0.5)
+    for process in started:
+        go(process)
+    assert [process.communicate(timeout=60)[0] for process in started] == [SUM] * 5
+    assert len((tmp_path / "built").read_text().split()) == 1
+    assert [p.name[:2] for p in (tmp_path / "cache").iterdir()] == ["s-"]
+
+
+def test_the_work_of_a_killed_builder_is_taken_over_by_one_of_those_who_wait(tmp_path):
+    first, *others = callers(tmp_path, 4, seconds=0.7)
+    go(first)
+    wait_for(tmp_path / "built")
+    for process in others:
+        go(process)
+    first.kill()
+    first.communicate()
+    assert [process.communicate(timeout=60)[0] for process in others] == [SUM] * 3
+    builders = (tmp_path / "built").read_text().split()
+    assert len(builders) == 2
+    assert builders[0] == str(first.pid)
+    assert [p.name[:2] for p in (tmp_path / "cache").iterdir()] == ["s-"]
+
+
+def test_nobody_waits_for_ever_for_a_builder_that_hangs(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("harness.datasets.cache.WAIT_S", 0.3)
+    build = Builder()
+    cached(tmp_path / "elsewhere", "set", {}, Builder())
+    (entry,) = (tmp_path / "elsewhere").glob("set-*")
+    claim = Lease.acquire(tmp_path, f".{entry.name}")
+    assert claim is not None
+    with claim:
+        assert_equal(cached(tmp_path, "set", {}, build))
+    assert build.calls == 1
+    assert "still being built elsewhere" in caplog.text
+
+
+def test_one_that_waits_reads_the_entry_as_soon_as_it_is_there(tmp_path):
+    first, second = callers(tmp_path, 2, seconds=1.0)
+    go(first)
+    wait_for(tmp_path / "built")
+    go(second)
+    assert second.communicate(timeout=60)[0] == SUM
+    assert first.communicate(timeout=60)[0] == SUM
+    assert (tmp_path / "built").read_text().split() == [str(first.pid)]
+
+
+def test_a_builder_that_fails_gives_its_claim_back(tmp_path):
+    def fail():
+        raise OSError("the mirror is gone")
+
+    with pytest.raises(OSError, match=r"the mirror is gone"):
+        cached(tmp_path, "set", {}, fail)
+    assert list(tmp_path.iterdir()) == []
+    assert_equal(cached(tmp_path, "set", {}, Builder()))
+
+
+def test_claims_of_crashed_builders_are_swept_after_a_day(tmp_path):
+    old, young = tmp_path / ".other-1.lease", tmp_path / ".other-2.lease"
+    for claim in (old, young):
+        claim.write_text("{}")
+    day_ago = time.time() - 90_000
+    os.utime(old, (day_ago, day_ago))
+    cached(tmp_path, "set", {}, Builder())
+    assert not old.exists()
+    assert young.exists()

@@ -18,6 +18,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "patchnet": {"width": 0.25},
     "resnet18": {"width": 0.125},
     "resnet20": {"width": 0.5},
+    "resnet9": {"width": 0.125},
     "vgg": {"width": 0.125},
     "vit": {"dim": 24, "depth": 2},
     "wrn": {"widen": 1},

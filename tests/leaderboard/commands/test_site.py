@@ -147,7 +147,7 @@ def test_the_built_page_opens_every_view_of_real_data(
                 first = page.wait_for_selector("#main tbody a")
                 run_id = first.inner_text()
                 first.click()
-                page.wait_for_selector("#main svg path")
+                page.wait_for_selector("#main svg path", state="attached")
                 assert run_id in page.inner_text("h1")
                 assert run_id in set(blind.runs()["run_id"])
         assert it.complaints == []
