@@ -141,6 +141,9 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
     tuner = Tuner(setting, prepared.source.cache_dir)
     cost = estimate(cohorts, bench, tuner)
     shared = [run for run in job.plan.runs if len(run.grids) > 1]
+    on_gpu = bench.device.type == "cuda"
+    # several processes on one GPU share it; on processors each has its own core
+    side_by_side = len(prepared.devices) if on_gpu else prepared.jobs
     return {
         "runs": len(job.plan.runs),
         "finished": len(job.plan.runs) - len(job.pending),
@@ -149,7 +152,9 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
         "cohorts": len(cohorts),
         "workers": prepared.jobs,
         "devices": list(prepared.devices),
-        "seconds": cost.seconds / max(1, min(prepared.jobs, len(cohorts))),
+        "device": bench.device_name,
+        "device_hours": cost.seconds / 3600,
+        "seconds": cost.seconds / max(1, min(side_by_side, len(cohorts))),
         "bytes": cost.bytes,
         "probes": [part.name for part in prepared.profile.probes],
         "probe_share_of_train_passes": cost.probe_share,
@@ -170,8 +175,8 @@ def dry_run_text(report: dict[str, Any]) -> str:
             f"shared with other grids on this profile: {others or 'none'}",
             f"{report['cohorts']} cohorts to train with {report['workers']} worker(s) "
             f"on {', '.join(report['devices'])}",
-            f"about {duration(report['seconds'])} and {report['bytes'] / 1e6:.0f} MB "
-            "on disk",
+            f"about {duration(report['seconds'])} and {report['bytes'] / 1e6:.1f} MB "
+            f"on disk; {report['device_hours']:.2f} hours of {report['device']}",
             f"probes: {', '.join(report['probes']) or 'none'}; together "
             f"{100 * report['probe_share_of_train_passes']:.0f} % of the passes of "
             "training",

@@ -1,5 +1,6 @@
 """What torch may do on a device: set once a process, before anything runs there."""
 
+import gc
 import os
 import warnings
 from dataclasses import dataclass
@@ -71,6 +72,17 @@ def _insist() -> None:
     filling: Any = torch.utils.deterministic
     filling.fill_uninitialized_memory = False  # nothing here reads such memory
     warnings.filterwarnings("once", message=".*deterministic.*", category=UserWarning)
+
+
+def release(device: torch.device) -> None:
+    """Give back the memory of a cohort that nobody uses any more.
+
+    Bodies that are called again and again know their owner, which knows them: only the
+    collector of cycles frees such a pair, and what it holds on the device.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def device_names(text: str | None) -> tuple[str, ...]:

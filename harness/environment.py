@@ -17,7 +17,7 @@ def describe(device: torch.device) -> dict[str, Any]:
         "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": _device_name(device),
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
     }
@@ -30,7 +30,8 @@ def allowed_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or cpu."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return device.type

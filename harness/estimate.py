@@ -23,7 +23,7 @@ from harness.train import cohort_key
 from harness.tuning import Tuner, untuned
 from harness.workbench import Workbench
 
-TIMED_S: Final = 1.5
+TIMED_S: Final = 0.75
 """Seconds for which the updates of a kind of cohort are timed, and its scores."""
 SCORED: Final = 1000
 """Images that are scored to time scoring."""

@@ -6,6 +6,7 @@ bytes that move. Both need functions that work on tensors at fixed addresses and
 ask the device for a value.
 """
 
+import importlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -19,6 +20,10 @@ NAMES: Final = ("auto", "eager", "graph", "compiled")
 
 WARM_UP: Final = 3
 """Calls of a body before it is recorded: libraries choose kernels and workspaces."""
+
+
+TRANSLATIONS: Final = 64
+"""Shapes for which a worker may compile a function: batch sizes, packs, networks."""
 
 
 class Recorder(Protocol):
@@ -181,6 +186,9 @@ class Execution:
         """
         if not self._compiled:
             return function
+        dynamo: Any = importlib.import_module("torch._dynamo.config")
+        dynamo.recompile_limit = TRANSLATIONS
+        dynamo.fail_on_recompile_limit_hit = True  # by default it gives up in silence
         return cast(F, torch.compile(function, dynamic=False))
 
 

@@ -17,7 +17,8 @@ import torch
 
 from harness import __version__
 from harness.cohort import is_recordable, is_stacked
-from harness.device import Setting
+from harness.device import Setting, release
+from harness.environment import device_name
 from harness.feed import DeviceData
 from harness.planning import usual_packing
 from harness.rig import Rig
@@ -81,6 +82,17 @@ def choose(trials: list[Trial]) -> Choice:
     return best.choice
 
 
+def timed(cohort: list[RunConfig], data: DeviceData, choice: Choice) -> Trial:
+    """Return how fast a cohort trains, over real updates from the start of an epoch."""
+    rig = Rig(cohort, data, choice.execution)
+    device = data.train.labels.device
+    per_update, set_up = seconds_per_call(
+        rig.rehearse, device, seconds=TIMED_S, settled=lambda: rig.update.settled
+    )
+    images = len(cohort) * cohort[0].batch_size
+    return Trial(choice, images / per_update, set_up)
+
+
 class Tuner:
     """Chooses ways for one kind of device, and remembers them in a folder.
 
@@ -88,13 +100,22 @@ class Tuner:
         setting: How workers train; what it leaves open is tried.
         cache_dir: Folder of what was found before.
         say: Told what is tried and found.
+        attempt: Times one way.
+        device_name: What the device is; by default as torch says.
     """
 
     def __init__(
-        self, setting: Setting, cache_dir: Path, say: Say = lambda _: None
+        self,
+        setting: Setting,
+        cache_dir: Path,
+        say: Say = lambda _: None,
+        *,
+        attempt: Callable[[list[RunConfig], DeviceData, Choice], Trial] = timed,
+        device_name: str | None = None,
     ) -> None:
         self._device, self._folder = torch.device(setting.device), cache_dir / FOLDER
-        self._setting, self._say = setting, say
+        self._setting, self._say, self._attempt = setting, say, attempt
+        self._name = device_name
 
     def choice(
         self, config: RunConfig, load: Callable[[RunConfig], DeviceData]
@@ -160,10 +181,10 @@ class Tuner:
             for seed in range(choice.packing)
         ]
         try:
-            trial = timed(cohort, data, choice)
+            trial = self._attempt(cohort, data, choice)
         except torch.OutOfMemoryError:
             trial = Trial(choice, 0.0, 0.0)
-        torch.cuda.empty_cache()
+        release(self._device)
         self._say(
             f"tried {choice.execution} with {choice.packing} run(s) of "
             f"{config.model.name} at batch {config.batch_size}: "
@@ -178,7 +199,7 @@ class Tuner:
     def _kind(self, config: RunConfig) -> dict[str, object]:
         """Return what the choice depends on."""
         return {
-            "device": torch.cuda.get_device_name(self._device),
+            "device": self._name or device_name(self._device),
             "torch": torch.__version__,
             "runcast": __version__,
             "dataset": config.dataset.to_json(),
@@ -190,14 +211,3 @@ class Tuner:
             "packing": self._setting.packing,
             "deterministic": self._setting.deterministic,
         }
-
-
-def timed(cohort: list[RunConfig], data: DeviceData, choice: Choice) -> Trial:
-    """Return how fast a cohort trains, over real updates from the start of an epoch."""
-    rig = Rig(cohort, data, choice.execution)
-    device = data.train.labels.device
-    per_update, set_up = seconds_per_call(
-        rig.rehearse, device, seconds=TIMED_S, settled=lambda: rig.update.settled
-    )
-    images = len(cohort) * cohort[0].batch_size
-    return Trial(choice, images / per_update, set_up)

@@ -86,18 +86,21 @@ class Update:
         losses = self._objective(logits, labels)
         grads = self._state.net.gradients(losses.objective)
         loss, entropy = losses.objective.detach(), losses.cross_entropy.detach()
-        self._descend(loss, entropy, grads)
+        # Looked up here: what is compiled must not know the length of the run.
+        scale = self._scale.index_select(0, self._state.time)[0]
+        self._descend(loss, entropy, grads, scale)
         self._state.time.add_(1)
 
     @torch.no_grad()
-    def _apply(self, loss: Tensor, entropy: Tensor, grads: Tensor) -> None:
-        """Judge the gradients `[S, P]` and take a step along them."""
+    def _apply(
+        self, loss: Tensor, entropy: Tensor, grads: Tensor, scale: Tensor
+    ) -> None:
+        """Judge the gradients `[S, P]`; take a step along them, `scale [S, 1]`."""
         state = self._state
         norm = torch.linalg.vector_norm(grads, dim=1)
         alive = state.judge(loss, norm, self._ceiling)
         if self._masks or not alive.all():  # keep the last finite state
             grads.masked_fill_(~alive[:, None], 0.0)
-        scale = self._scale.index_select(0, state.time)[0]
         state.optimizer.step(grads, scale * alive[:, None])
         values = {"train_loss": loss, "grad_norm": norm, "train_ce": entropy}
         for name, seen in self._seen.items():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from harness.datasets import DataSet, Source, Split
+from harness.environment import device_name
 from harness.feed import DeviceCell, DeviceData, DeviceSplit
 from harness.ood.base import OodCell
 from harness.registry import DATASETS, OOD_SETS
@@ -27,6 +28,11 @@ class Workbench:
         self._sets: dict[Part, tuple[DataSet, DeviceData]] = {}
         self._cells: dict[tuple[Part, tuple[Part, ...]], list[DeviceCell]] = {}
         self._room = _room(device)
+
+    @property
+    def device_name(self) -> str:
+        """Return the name of the GPU, or cpu."""
+        return device_name(self.device)
 
     def prepare(
         self,

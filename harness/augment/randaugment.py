@@ -4,6 +4,7 @@ Library versions draw once a call and so treat a whole batch alike; here each sa
 gets what one call on that image alone would draw.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
@@ -137,6 +138,7 @@ def _everywhere(plan: _Plan, images: Tensor, draws: Tensor) -> Tensor:
     return result
 
 
+@functools.cache
 def strength(name: str, magnitude: int, size: int) -> float:
     """Return the unsigned strength of an operation at a bin.
 

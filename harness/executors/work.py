@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from harness.checkpoint import CheckpointFile
 from harness.datasets import Source
-from harness.device import Setting
+from harness.device import Setting, release
 from harness.environment import describe
 from harness.errors import StorageError
 from harness.lease import Lease
@@ -116,6 +116,7 @@ class CohortWorker:
         )
         if records is None:
             return Report("interrupted")
+        release(self._device)
         for record in records:
             record.save(self._folder / "shards")
         checkpoint.discard()
