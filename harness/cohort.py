@@ -49,7 +49,8 @@ class CohortNet:
         device: Where the networks live.
         precision: "float32", or "bfloat16": autocast.
         execution: How passes are run; by default directly.
-        channels_last: See `FlatLayout`; by default on a GPU.
+        channels_last: See `FlatLayout`; images of ordinary modules follow. A GPU's fast
+            kernels want it, and a CPU trains a ResNet 1.2 to 1.6 times faster.
 
     Attributes:
         params: float32 `[num_runs, num_params]`; the optimizer writes here.
@@ -67,15 +68,13 @@ class CohortNet:
         device: torch.device,
         precision: str = "float32",
         execution: Execution | None = None,
-        channels_last: bool | None = None,
+        channels_last: bool = True,
     ) -> None:
         self._seeds = tuple(seeds)
         self._device = device
         self._autocast = precision == "bfloat16"
         self._stacked = is_stacked(model)
-        self._channels_last = (
-            device.type == "cuda" if channels_last is None else channels_last
-        )
+        self._channels_last = channels_last
         shape = (in_shape, num_classes)
         singles = [_build(model, shape, seed, stacked=self._stacked) for seed in seeds]
         one = FlatLayout(
@@ -206,7 +205,7 @@ class CohortNet:
             inputs: `[B, ...]` a network.
             step: Updates completed; None for evaluation mode.
         """
-        if self._device.type == "cuda" and inputs[0].ndim == 4:
+        if self._channels_last and inputs[0].ndim == 4:
             last = torch.channels_last
             inputs = [images.contiguous(memory_format=last) for images in inputs]
         if not self._streams:

@@ -101,7 +101,7 @@ class Landscape:
             )
         on_cpu = labels.device.type == "cpu"
         self.shape = net.params.shape
-        if not (on_cpu or net.stacked) and inputs.ndim == 4:
+        if not (on_cpu or net.stacked) and inputs.ndim == 4:  # no gain on a CPU
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         self._net, self._inputs, self._labels = net, inputs, labels
         self._dtype = DTYPES[precision]

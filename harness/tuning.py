@@ -24,7 +24,7 @@ from harness.planning import usual_packing
 from harness.rig import Rig
 from harness.spec import RunConfig, canonical_json
 from harness.storage import write_text
-from harness.timing import seconds_per_call
+from harness.timing import seconds_per_call, wait
 
 PACKS: Final = {False: (1, 2, 4, 8), True: (24, 72, 216, 432)}
 """Numbers of runs that are tried on a GPU, of ordinary and of stacked models."""
@@ -83,12 +83,22 @@ def choose(trials: list[Trial]) -> Choice:
 
 
 def timed(cohort: list[RunConfig], data: DeviceData, choice: Choice) -> Trial:
-    """Return how fast a cohort trains, over real updates from the start of an epoch."""
+    """Return how fast a cohort trains, over real updates from the start of an epoch.
+
+    It then scores and measures once, as that takes memory too.
+
+    Raises:
+        torch.OutOfMemoryError: It does not fit.
+    """
     rig = Rig(cohort, data, choice.execution)
     device = data.train.labels.device
     per_update, set_up = seconds_per_call(
         rig.rehearse, device, seconds=TIMED_S, settled=lambda: rig.update.settled
     )
+    rig.scorer.score(data.validation)
+    for measure, _ in rig.state.probes.rehearsals():
+        measure()
+    wait(device)
     images = len(cohort) * cohort[0].batch_size
     return Trial(choice, images / per_update, set_up)
 
@@ -177,8 +187,7 @@ class Tuner:
 
     def _try(self, config: RunConfig, data: DeviceData, choice: Choice) -> Trial:
         cohort = [
-            dataclasses.replace(config, seed=seed, probes=())
-            for seed in range(choice.packing)
+            dataclasses.replace(config, seed=seed) for seed in range(choice.packing)
         ]
         try:
             trial = self._attempt(cohort, data, choice)
@@ -207,6 +216,7 @@ class Tuner:
             "batch_size": config.batch_size,
             "precision": config.precision,
             "optimizer": config.optimizer.name,
+            "probes": [part.to_json() for part in config.probes],
             "execution": self._setting.execution,
             "packing": self._setting.packing,
             "deterministic": self._setting.deterministic,

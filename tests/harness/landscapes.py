@@ -67,7 +67,7 @@ def odd(in_shape: tuple[int, ...], num_classes: int) -> Odd:
 def cohort(name: str, seeds: range = range(2), **options: Any) -> CohortNet:
     params, shape = TINY.get(name, ({}, (1, 8, 8)))
     part = Part(name, {**params, **options})
-    net = CohortNet(part, seeds, shape, CLASSES, device=CPU)
+    net = CohortNet(part, seeds, shape, CLASSES, device=CPU, channels_last=False)
     buffers = net.buffers()
     for key, value in buffers.items():  # as after some training
         if value.is_floating_point():
