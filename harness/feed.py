@@ -74,10 +74,22 @@ class DeviceCell(NamedTuple):
 
 
 class Feed:
-    """Training batches of a cohort, `[S, B, ...]`."""
+    """Training batches of a cohort, `[S, B, ...]`.
 
-    def __init__(self, data: DeviceData, cohort: Sequence[RunConfig]) -> None:
-        self._data = data
+    Args:
+        data: The data set.
+        cohort: Runs with one batch size.
+        static: Whether `take` must be the same operations for every step: which step
+            that is then only the device knows.
+
+    Raises:
+        ValueError: The batch is larger than the training set.
+    """
+
+    def __init__(
+        self, data: DeviceData, cohort: Sequence[RunConfig], *, static: bool = False
+    ) -> None:
+        self._data, self._static = data, static
         self._batch_size = cohort[0].batch_size
         keys = [(config.seed, config.augmentation) for config in cohort]
         self._streams = list(dict.fromkeys(keys))
@@ -114,17 +126,18 @@ class Feed:
         Steps are prepared in ascending order, beginning with the first of the epoch;
         most find their images ready.
         """
-        if index % self._chunk_steps == 0:
+        self._place = index % self._chunk_steps
+        if self._place == 0:
             self._load_chunk(index)
 
     def take(self) -> tuple[Tensor, Tensor]:
-        """Return inputs `[S, B, ...]` and labels `[S, B]` of the next step.
-
-        Which one that is only the device knows: the same operations for every step.
-        """
-        inputs = self._inputs.index_select(1, self._next)[:, 0]
-        labels = self._labels.index_select(1, self._next)[:, 0]
-        self._next.add_(1)
+        """Return inputs `[S, B, ...]` and labels `[S, B]` of the step prepared last."""
+        if self._static:
+            inputs = self._inputs.index_select(1, self._next)[:, 0]
+            labels = self._labels.index_select(1, self._next)[:, 0]
+            self._next.add_(1)
+        else:  # without a copy
+            inputs, labels = self._inputs[:, self._place], self._labels[:, self._place]
         if self._identity:
             return inputs, labels
         return inputs[self._of_run], labels[self._of_run]

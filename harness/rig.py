@@ -53,7 +53,7 @@ class Rig:
             fit = is_recordable(config.model, data.in_shape, data.num_classes)
             execution = execution_for(execution, device, recordable=fit)
         self.execution = execution
-        self.feed = Feed(data, cohort)
+        self.feed = Feed(data, cohort, static=execution.static)
         self.steps_per_epoch = self.feed.steps_per_epoch
         self.num_steps = config.epochs * self.steps_per_epoch
         self.factors = _factors(cohort, self.num_steps, self.steps_per_epoch)

@@ -16,13 +16,14 @@ def epoch(feed, number):
     batches = []
     for index in range(feed.steps_per_epoch):
         feed.prepare(index)
-        batches.append(feed.take())
+        batches.append(tuple(each.clone() for each in feed.take()))  # overwritten
     return batches
 
 
-def test_an_epoch_visits_the_images_in_the_order_of_the_seed():
+@pytest.mark.parametrize("static", [False, True])
+def test_an_epoch_visits_the_images_in_the_order_of_the_seed(static):
     data, runs = toy_data(), [toy_run(seed=3), toy_run(seed=3, lr=1), toy_run(seed=4)]
-    feed = Feed(data, runs)
+    feed = Feed(data, runs, static=static)
     batches = epoch(feed, 2)
     for s, run in enumerate(runs):
         order = stream(run.seed, "order", 2).permutation(64)
