@@ -93,13 +93,7 @@ def records_of(
         state.by_step.curves(last_steps),
         state.by_eval.curves(last_steps),
     )
-    seconds = state.clock.seconds() | {"wait": state.clock.waited()}
-    costs = {f"{k}_s": v / len(cohort) for k, v in sorted(seconds.items())}
-    costs |= state.probes.costs()
-    costs["train_images"] = float(state.step * cohort[0].batch_size)
-    shape = (data.in_shape, data.num_classes)
-    operations = training_flops(cohort[0].model, *shape, state.device)
-    costs["train_flops"] = costs["train_images"] * operations
+    costs = _costs(cohort, state, data)
     signals = state.probes.signals()
     records = []
     for s, run in enumerate(cohort):
@@ -130,6 +124,20 @@ def records_of(
         )
         records.append(record)
     return records
+
+
+def _costs(
+    cohort: Sequence[RunConfig], state: CohortState, data: DeviceData
+) -> dict[str, float]:
+    """Return a run's share of the cohort's seconds, and what it computed."""
+    seconds = state.clock.seconds() | {"wait": state.clock.waited()}
+    costs = {f"{k}_s": v / len(cohort) for k, v in sorted(seconds.items())}
+    costs |= state.probes.costs()
+    costs["train_images"] = float(state.step * cohort[0].batch_size)
+    shape = (data.in_shape, data.num_classes)
+    operations = training_flops(cohort[0].model, *shape, state.device)
+    costs["train_flops"] = costs["train_images"] * operations
+    return costs
 
 
 def _divergence(step: int, curves: Mapping[str, Curve]) -> Event:

@@ -308,7 +308,33 @@ def test_a_dry_run_trains_and_writes_nothing(command_line, tmp_path):
     assert code == 0, err
     assert "12 runs, 0 of them finished" in out
     assert "6 cohorts" in out
+    assert " hours of cpu" in out
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--execution", "graph"], "CUDA graphs need a GPU; use auto, eager or"),
+        (["--execution", "quick"], "execution is 'quick', expected one of auto, eager"),
+        (
+            ["--execution", "compiled", "--deterministic"],
+            "use --deterministic with --execution graph or eager",
+        ),
+        (["--device", "cuda:0"], "torch sees no CUDA device"),
+        (["--pack", "0"], "--pack"),
+    ],
+)
+def test_ways_to_run_that_cannot_be_are_told_before_anything_is_written(
+    command_line, tmp_path, options, text
+):
+    where = ["--device", "cpu"] if "--device" not in options else []
+    code, _, err = command_line(
+        "generate", *GRID, *TINY, "--out", tmp_path / "c", *where, *options
+    )
+    assert code == 2
+    assert text in err
+    assert not (tmp_path / "c").exists()
 
 
 def test_a_wrong_name_is_bad_usage_with_a_hint_and_no_traceback(command_line, tmp_path):
