@@ -52,6 +52,7 @@ class Setting:
         if device.type == "cpu":
             torch.set_num_threads(self.threads)
         if device.type == "cuda":
+            device = torch.device("cuda", device.index or 0)  # torch wants a number
             torch.cuda.set_device(device)
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = False
