@@ -116,6 +116,11 @@ class CohortNet:
         """Whether one module computes all runs; else there is a module a run."""
         return self._stacked
 
+    @property
+    def order(self) -> str:
+        """How weights lie in a row: a state fits only networks of the same order."""
+        return "channels last" if self._channels_last else "contiguous"
+
     def modules(self) -> list[tuple[nn.Module, slice]]:
         """Return every module with the rows of `params` that it computes."""
         if self._stacked:

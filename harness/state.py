@@ -1,5 +1,6 @@
 """Everything that changes while a cohort trains, and how it is kept and restored."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from harness.probes.base import Scene
 from harness.probing import ProbeSet
 from harness.registry import OPTIMIZERS
 from harness.spec import Part, RunConfig
+
+_log = logging.getLogger(__name__)
 
 HIGH_LOSS_STEPS = 200
 """Updates in a row with a loss above ten times chance that count as divergence."""
@@ -101,6 +104,7 @@ class CohortState:
         return {
             "ids": self._ids,
             "step": self.step,
+            "order": self.net.order,
             "seconds": self.clock.seconds(),
             "rows": {
                 "params": {"": self.net.params},
@@ -116,6 +120,18 @@ class CohortState:
                 },
             },
         }
+
+    def fits(self, saved: Mapping[str, Any]) -> bool:
+        """Tell whether weights lie in a saved state as they do here."""
+        if saved.get("order", self.net.order) == self.net.order:
+            return True
+        _log.warning(
+            "the checkpoint was written on another kind of device (its weights are %s, "
+            "here they are %s): training begins anew",
+            saved["order"],
+            self.net.order,
+        )
+        return False
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Continue from `to_save`, which may hold more runs than this cohort.

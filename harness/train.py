@@ -62,6 +62,8 @@ def train(
     state, update, scorer = rig.state, rig.update, rig.scorer
     clock, num_steps, steps_per_epoch = state.clock, rig.num_steps, rig.steps_per_epoch
     saved = checkpoint.load() if checkpoint else None
+    if saved and not state.fits(saved):
+        saved = None
     if saved:
         state.restore(saved)
     start = state.step

@@ -92,6 +92,19 @@ def test_an_interrupted_recording_goes_on_bit_for_bit(tmp_path):
         assert same_outcome(one, other)
 
 
+def test_a_checkpoint_of_another_order_of_weights_is_not_used(tmp_path, caplog):
+    cohort, data = COHORTS["batch norm"], toy_data()
+    whole = train(cohort, data)
+    asked = iter([True])
+    file = CheckpointFile(tmp_path, "c")
+    assert train(cohort, data, checkpoint=file, interrupted=lambda: next(asked)) is None
+    saved = file.load()
+    file.save(saved | {"order": "channels last"})  # as on a GPU
+    (again,) = train(cohort, data, checkpoint=file)
+    assert "written on another kind of device" in caplog.text
+    assert same_outcome(again, whole[0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["one of two diverges", "adamw"])
 def test_compiled_updates_agree_with_direct_ones(name):
