@@ -77,6 +77,11 @@ class Prepared:
     source: Source
     devices: tuple[str, ...]
     jobs: int
+    bench: Workbench
+    """Data on the first device."""
+    tuner: Tuner
+    """Tells how runs are trained there."""
+    setting: Setting
 
 
 def prepare(request: Request) -> Prepared:
@@ -129,17 +134,15 @@ def prepare(request: Request) -> Prepared:
     if request.key is not None:
         _check_key(request.key, request.folder, plan)
     job = join(request.folder, plan)
-    return Prepared(request, profile, job, source, devices, jobs)
+    return Prepared(request, profile, job, source, devices, jobs, bench, tuner, setting)
 
 
 def dry_run(prepared: Prepared) -> dict[str, Any]:
     """Return what would be done: counts, with time and disk from timed steps."""
     job = prepared.job
     cohorts = list(job.pending_cohorts().values())
-    setting = _setting(prepared.request, prepared.devices)
-    bench = Workbench(prepared.source, setting.apply())
-    tuner = Tuner(setting, prepared.source.cache_dir)
-    cost = estimate(cohorts, bench, tuner)
+    bench = prepared.bench
+    cost = estimate(cohorts, bench, prepared.tuner)
     shared = [run for run in job.plan.runs if len(run.grids) > 1]
     on_gpu = bench.device.type == "cuda"
     # several processes on one GPU share it; on processors each has its own core
@@ -239,10 +242,7 @@ def _executor(prepared: Prepared) -> Executor:
         source=prepared.source,
         devices=prepared.devices,
         jobs=prepared.jobs,
-        threads=request.threads,
-        execution=request.execution,
-        packing=request.packing,
-        deterministic=request.deterministic,
+        setting=prepared.setting,
         timeout_s=request.timeout_s,
     )
     if request.executor == "ray":

@@ -3,9 +3,8 @@
 import dataclasses
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -138,17 +137,12 @@ def _time(cohort: Sequence[RunConfig], data: DeviceData, execution: str) -> _Kin
         update_s=update_s,
         image_s=score_s / size,
         probes_s=sum(
-            times
-            * seconds_per_call(partial(_ignoring, measure), device, seconds=0.0)[0]
+            times * seconds_per_call(measure, device, seconds=0.0)[0]
             for measure, times in probes.rehearsals()
         ),
         passes=sum(work.gradients for work in probes.planned.values()),
         values=probes.num_values,
     )
-
-
-def _ignoring(measure: Callable[[], object], number: int) -> None:
-    measure()
 
 
 def _evals(config: RunConfig, data: DeviceData, steps: int) -> list[int]:

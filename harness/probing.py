@@ -109,7 +109,7 @@ class ProbeSet:
         lists = (each.events(run, last) for each in self._probes.values())
         return sorted((e for events in lists for e in events), key=lambda e: e.step)
 
-    def rehearsals(self) -> list[tuple[Callable[[], object], int]]:
+    def rehearsals(self) -> list[tuple[Callable[[int], object], int]]:
         """Return for every probe its first measurement and how many a run has.
 
         For timing alone: it sees the present parameters in place of updates.
@@ -166,8 +166,13 @@ class _Measured:
             codes = [STATUSES.index(status) for status in reading.status.tolist()]
             self._codes[name][self.index[step]] = codes
 
-    def rehearse(self, update: Tensor) -> None:
-        """Show `update` in place of all that come before the first time; measure."""
+    def rehearse(self, update: Tensor, number: int) -> None:
+        """Show `update` in place of all that come before the first time; measure.
+
+        Args:
+            update: `[S, P]`.
+            number: Of the call; each does the same.
+        """
         first = self.probe.steps[0]
         for step in range(1, first + 1):
             if self.probe.watches(step):

@@ -97,7 +97,7 @@ def timed(cohort: list[RunConfig], data: DeviceData, choice: Choice) -> Trial:
     )
     rig.scorer.score(data.validation)
     for measure, _ in rig.state.probes.rehearsals():
-        measure()
+        measure(0)
     wait(device)
     images = len(cohort) * cohort[0].batch_size
     return Trial(choice, images / per_update, set_up)

@@ -18,7 +18,7 @@ import torch
 
 from harness import command
 from harness.datasets.source import find_source
-from harness.device import device_names
+from harness.device import Setting, device_names
 from harness.errors import RuncastError
 from harness.execution import NAMES, execution_for
 from harness.executors.crew import Crew
@@ -101,6 +101,13 @@ def _prepared(options: argparse.Namespace) -> tuple[Job, Crew]:
         raise ValueError(f"--threads is {options.threads}, expected at least 1")
     device = _device(options.device)
     execution_for(options.execution, torch.device(device))  # refuses what cannot be
+    setting = Setting(
+        device=device,
+        threads=options.threads,
+        execution=options.execution,
+        packing=options.pack,
+        deterministic=options.deterministic,
+    )
     job = _planned(options, device)
     # Longest first and dealt out in turn: parts of about one length.
     cohorts = list(dataclasses.replace(job, finished=frozenset()).pending_cohorts())
@@ -111,10 +118,7 @@ def _prepared(options: argparse.Namespace) -> tuple[Job, Crew]:
         source=find_source(options.data_dir),
         devices=(device,),
         jobs=1,
-        threads=options.threads,
-        execution=options.execution,
-        packing=options.pack,
-        deterministic=options.deterministic,
+        setting=setting,
     )
     return dataclasses.replace(job, plan=Plan(runs)), crew
 

@@ -27,6 +27,7 @@ class Workbench:
         self.device = device
         self._sets: dict[Part, tuple[DataSet, DeviceData]] = {}
         self._cells: dict[tuple[Part, tuple[Part, ...]], list[DeviceCell]] = {}
+        self._prepared: set[tuple[Part, tuple[Part, ...]]] = set()
         self._room = _room(device)
 
     @property
@@ -39,7 +40,7 @@ class Workbench:
         config: RunConfig,
         progress: Callable[[float], None] = lambda share: None,
     ) -> None:
-        """Load the run's data and all its cells, so that scoring waits for none.
+        """Load the run's data and all its cells, once, so that scoring waits for none.
 
         Cells beyond the room on the device are made and kept on disk, where they are
         kept there at all. Workers that start together each take another order, so that
@@ -54,6 +55,9 @@ class Workbench:
         """
         self.data(config)
         cells = self.cells(config)
+        if (key := (config.dataset, config.recording.ood)) in self._prepared:
+            return
+        self._prepared.add(key)
         order = stream(os.getpid(), "order of preparation").permutation(len(cells))
         for count, index in enumerate(order.tolist(), start=1):
             cells[index].load()

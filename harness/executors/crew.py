@@ -1,5 +1,6 @@
 """Who is to train: what every executor needs to know."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,23 +20,11 @@ class Crew:
     """Devices, shared out among the workers in turn."""
     jobs: int
     """Number of workers."""
-    threads: int = 1
-    """Threads of a worker on a processor; part of what fixes the bits."""
-    execution: str = "auto"
-    """How workers run their steps: a name that `harness.execution` knows."""
-    packing: int | None = None
-    """See `harness.device.Setting`."""
-    deterministic: bool = False
-    """See `harness.device.Setting`."""
+    setting: Setting
+    """How they train, each on its own device."""
     timeout_s: float | None = None
     """Silence in seconds after which a local worker is killed; None: never."""
 
-    def setting(self, device: str) -> Setting:
+    def on(self, device: str) -> Setting:
         """Return how a worker on `device` trains."""
-        return Setting(
-            device=device,
-            threads=self.threads,
-            execution=self.execution,
-            packing=self.packing,
-            deterministic=self.deterministic,
-        )
+        return dataclasses.replace(self.setting, device=device)

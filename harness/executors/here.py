@@ -53,7 +53,7 @@ class HereExecutor:
             interrupted: Asked between cohorts and epochs; when true the state is saved.
         """
         crew, waiting = self._crew, Waiting(cohorts)
-        worker = CohortWorker(crew.folder, crew.source, crew.setting(crew.devices[0]))
+        worker = CohortWorker(crew.folder, crew.source, crew.setting)
         while waiting:
             if interrupted():
                 return Outcome.INTERRUPTED

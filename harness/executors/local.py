@@ -54,9 +54,9 @@ class _Worker:
 
     def __init__(self, crew: Crew, device: str, inbox: "Inbox") -> None:
         command = [sys.executable, "-m", "harness.executors.process"]
-        setting, variables = crew.setting(device), crew.source.environment()
+        setting, variables = crew.on(device), crew.source.environment()
         if device == "cpu":
-            variables |= cpu_environment(crew.threads)
+            variables |= cpu_environment(setting.threads)
         else:
             variables |= gpu_environment(crew.source)
         self.device = device

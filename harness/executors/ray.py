@@ -132,11 +132,11 @@ class RayExecutor:
         """Start an actor; it answers questions while it works."""
         variables = {"PYTHONPATH": os.pathsep.join(sys.path)}
         if self._device == "cpu":
-            variables |= cpu_environment(self._crew.threads)
+            variables |= cpu_environment(self._crew.setting.threads)
         else:
             variables |= gpu_environment(self._crew.source)
         remote = ray.remote(
-            num_cpus=self._crew.threads,
+            num_cpus=self._crew.setting.threads,
             num_gpus=self._gpus,
             max_concurrency=2,
             runtime_env={"env_vars": variables},
@@ -144,7 +144,7 @@ class RayExecutor:
         return remote.remote(
             str(self._crew.folder.resolve()),
             self._crew.source,
-            self._crew.setting(self._device),
+            self._crew.on(self._device),
         )
 
     def _tell_progress(

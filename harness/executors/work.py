@@ -98,7 +98,7 @@ class CohortWorker:
         interrupted: Callable[[], bool],
     ) -> Report:
         started = time.perf_counter()
-        self._bench.prepare(left[0])
+        self._bench.prepare(left[0], lambda share: progress(0.0))  # a sign of life
         loaded = time.perf_counter() - started
         rate = matmul_rate(self._device, left[0].precision)
         checkpoint = CheckpointFile(self._folder / "checkpoints", cohort_id)

@@ -19,6 +19,7 @@ import pytest
 from harness import console
 from harness import work as working
 from harness.datasets import Source
+from harness.device import Setting
 from harness.executors.crew import Crew
 from harness.executors.here import HereExecutor
 from harness.manifest import read_manifest
@@ -218,7 +219,13 @@ def test_the_exit_codes_are_those_of_the_command_line():
 
 def test_one_process_is_no_crew(tmp_path):
     source = Source(data_dir=None, cache_dir=tmp_path)
-    crew = Crew(folder=tmp_path, source=source, devices=("cpu", "cuda"), jobs=2)
+    crew = Crew(
+        folder=tmp_path,
+        source=source,
+        devices=("cpu", "cuda"),
+        jobs=2,
+        setting=Setting(device="cpu"),
+    )
     with pytest.raises(ValueError, match=r"start a process for each device"):
         HereExecutor(crew)
 
