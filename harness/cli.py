@@ -1,6 +1,7 @@
 """The command line. Imports what a command needs inside its function."""
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -23,6 +24,9 @@ from harness.errors import RuncastError
 from harness.fitting.several import SeveralValues
 from harness.hub_commands import DOWNLOAD_EPILOG, PUBLISH_EPILOG, download, publish
 from harness.leaderboard_commands import leaderboard
+from harness.merge_command import MERGE_EPILOG, merge
+from harness.replay_command import REPLAY_EPILOG, replay
+from harness.status_command import STATUS_EPILOG, status
 from harness.task_commands import (
     PREDICT_EPILOG,
     REPRODUCE_EPILOG,
@@ -54,9 +58,12 @@ def main() -> None:
         app()
     except RuncastError as error:
         fail(str(error), EXIT_FAILED)
+    except OSError as error:  # the system refuses a path, such as one too long
+        fail(f"{error.strerror or error}: {error.filename}", EXIT_FAILED)
     except SystemExit as stop:
         if stop.code == EXIT_CTRL_C:
-            fail("stopped; the same command again resumes", EXIT_INTERRUPTED)
+            again = shlex.join(["harness", *sys.argv[1:]])
+            fail(f"stopped at once; this starts it again: {again}", EXIT_INTERRUPTED)
         raise
 
 
@@ -102,6 +109,14 @@ def generate(
         ),
     ] = False,
     executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Ray cluster, or auto for the one that runs on this machine (default: "
+            "RAY_ADDRESS, else one is started here for the time of the grid).",
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, or cuda:0,cuda:1 (default: best).")
     ] = None,
@@ -123,13 +138,17 @@ def generate(
         ),
     ] = None,
     timeout: Annotated[
-        float | None,
+        float,
         typer.Option(
-            min=1.0,
-            help="Seconds after which a local worker that has not ended an epoch is "
-            "killed and its cohort tried again (default: never).",
+            min=0.0,
+            help="Seconds without a single update after which a worker is killed and "
+            "its cohort tried again, once; 0: never.",
         ),
-    ] = None,
+    ] = 1800.0,
+    shard: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Train the I-th of N parts of the grid."),
+    ] = "1/1",
     allow_version: Annotated[
         bool,
         typer.Option("--allow-version", help="Resume a folder of another version."),
@@ -161,12 +180,14 @@ def generate(
             execution=execution,
             deterministic=deterministic,
             executor=executor,
+            ray_address=ray_address,
             device=device,
             limit=limit,
             data_dir=data_dir,
             evals_per_epoch=evals_per_epoch,
             probes=None if probes is None else _names(probes),
-            timeout_s=timeout,
+            timeout_s=timeout or None,
+            shard=shard,
             allow_version=allow_version,
             key=key,
         )
@@ -176,21 +197,11 @@ def generate(
         answer(report, command.dry_run_text(report), as_json)
         return
     result = command.run(prepared)
-    answer(result, command.result_text(result), as_json)
+    again = shlex.join(["harness", *sys.argv[1:]])
+    answer(result, command.result_text(result, again), as_json)
     if result["ending"] == "interrupted":
         raise typer.Exit(EXIT_INTERRUPTED)
     if result["ending"] != "done" or result["failed"]:
-        raise typer.Exit(EXIT_FAILED)
-
-
-@app.command(epilog="Example: harness status runs/t4")
-def status(folder: Folder, as_json: Json = False) -> None:
-    """Tell how far a corpus folder is, what it cost so far, and which runs failed."""
-    from harness import status as reading
-
-    found = reading.status(folder)
-    answer(dataclasses.asdict(found), reading.status_text(found), as_json)
-    if found.failures:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -285,6 +296,9 @@ def signals(
     answer(summary.to_dicts(), telling.summary_text(summary), as_json)
 
 
+app.command(epilog=STATUS_EPILOG)(status)
+app.command(epilog=MERGE_EPILOG)(merge)
+app.command(epilog=REPLAY_EPILOG)(replay)
 app.command(cls=SeveralValues, epilog=FIT_EPILOG)(fit)
 app.command("import", epilog=IMPORT_EPILOG)(import_)
 app.command(epilog=TASKS_EPILOG)(tasks)

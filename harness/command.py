@@ -1,19 +1,19 @@
 """What `harness generate` does, apart from parsing options and printing."""
 
+import contextlib
 import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 
 from harness.datasets import DataSet, Source
 from harness.datasets.source import find_source
-from harness.device import Setting, device_names
-from harness.environment import allowed_cores
+from harness.device import Setting
 from harness.errors import DataError
-from harness.estimate import estimate, seconds_for_shape
+from harness.estimate import seconds_for_shape
 from harness.execution import execution_for
 from harness.executors.crew import Crew
 from harness.executors.events import Outcome
@@ -23,6 +23,7 @@ from harness.generate import (
     check_version,
     finish,
     interruptible,
+    mended,
     run_job,
 )
 from harness.generate import (
@@ -31,16 +32,15 @@ from harness.generate import (
 from harness.plan import Plan
 from harness.planning import plan_grid
 from harness.profiles import Profile
-from harness.progress import Display, duration
+from harness.progress import Display
 from harness.record import failed_ids, finished_ids
 from harness.registry import DATASETS, GRIDS, OOD_SETS, PROFILES
+from harness.scout import Looks
 from harness.secret import read_key
 from harness.secret_grid import MARK
+from harness.site import Site, find_site
+from harness.spans import duration
 from harness.spec import Part
-from harness.tuning import Tuner
-from harness.workbench import Workbench
-
-EXECUTORS: Final = ("local", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,15 @@ class Request:
     execution: str = "auto"
     deterministic: bool = False
     executor: str = "local"
+    ray_address: str | None = None
+    """Ray cluster: HOST:PORT or auto."""
     device: str | None = None
     limit: int | None = None
     data_dir: Path | None = None
     evals_per_epoch: int | None = None
     probes: tuple[str, ...] | None = None
     timeout_s: float | None = None
+    shard: str = "1/1"
     allow_version: bool = False
     key: Path | None = None
     """Key file: train the grid's secret twin."""
@@ -75,12 +78,10 @@ class Prepared:
     profile: Profile
     job: Job
     source: Source
-    devices: tuple[str, ...]
-    jobs: int
-    bench: Workbench
-    """Data on the first device."""
-    tuner: Tuner
-    """Tells how runs are trained there."""
+    site: Site
+    """Where it is trained."""
+    scout: Looks
+    """Times work there."""
     setting: Setting
 
 
@@ -94,18 +95,28 @@ def prepare(request: Request) -> Prepared:
         DataError: The profile's data set is not at hand.
         CorpusError: The folder was begun by another version of runcast.
     """
-    if request.executor not in EXECUTORS:
-        raise ValueError(
-            f"no executor is called {request.executor!r} (known: local, ray)"
-        )
-    if request.executor == "ray" and request.timeout_s is not None:
-        raise ValueError("--timeout watches local workers: leave it out with Ray")
     if not request.allow_version:
         check_version(request.folder)
-    devices = device_names(request.device)
-    setting = _setting(request, devices)
     source = find_source(request.data_dir)
     GRIDS.get(request.grid)  # an unknown grid is told before anything is timed
+    site = find_site(
+        request.executor,
+        device=request.device,
+        jobs=request.jobs,
+        threads=request.threads,
+        address=request.ray_address,
+    )
+    try:
+        return _planned(request, source, site)
+    except BaseException:
+        site.close()
+        raise
+
+
+def _planned(request: Request, source: Source, site: Site) -> Prepared:
+    """Plan the grid for the devices of a site."""
+    devices = site.devices
+    setting = _setting(request, devices)
     key = None if request.key is None else _key(request.key, request.folder)
     profile = _with_offered(_profile(request, devices), source)
     if profile.precision == "bfloat16" and devices == ("cpu",):
@@ -118,44 +129,51 @@ def prepare(request: Request) -> Prepared:
         profile = dataclasses.replace(profile, recording=recording)
     if request.probes is not None:
         profile = profile.with_probes(request.probes)
-    on_cpu = devices == ("cpu",)
-    cores = max(1, allowed_cores() // request.threads)
-    jobs = request.jobs or (cores if on_cpu else len(devices))
-    bench = Workbench(source, setting.apply())
-    tuner = Tuner(setting, source.cache_dir, say=_tell)
+    scout = site.scout(setting, source)
     plan = plan_grid(
         request.grid,
         profile,
         limit=request.limit,
         key=key,
-        packing=lambda config: tuner.choice(config, bench.data).packing,
-        workers=jobs,
+        packing=lambda config: scout.choice(config).packing,
+        workers=site.jobs,
     )
     if request.key is not None:
         _check_key(request.key, request.folder, plan)
-    job = join(request.folder, plan)
-    return Prepared(request, profile, job, source, devices, jobs, bench, tuner, setting)
+    job = join(
+        request.folder, plan, replacing=request.limit is None, shard=request.shard
+    )
+    gone = {run.run_id for run in job.merged.orphans}
+    gone &= set(Plan.load(request.folder).grids)
+    if gone:
+        _tell(
+            f"{len(gone)} runs of {request.folder} are no longer in the grid "
+            f"{request.grid} as it is now (its code, profile, probes or evaluations "
+            "changed): orphans, kept and not published"
+        )
+    return Prepared(request, profile, job, source, site, scout, setting)
 
 
 def dry_run(prepared: Prepared) -> dict[str, Any]:
     """Return what would be done: counts, with time and disk from timed steps."""
-    job = prepared.job
+    job, site = prepared.job, prepared.site
     cohorts = list(job.pending_cohorts().values())
-    bench = prepared.bench
-    cost = estimate(cohorts, bench, prepared.tuner)
+    with contextlib.closing(site):
+        cost = prepared.scout.estimate(cohorts)
+        device_name = prepared.scout.device_name
     shared = [run for run in job.plan.runs if len(run.grids) > 1]
-    on_gpu = bench.device.type == "cuda"
+    on_gpu = site.devices != ("cpu",)
     # several processes on one GPU share it; on processors each has its own core
-    side_by_side = len(prepared.devices) if on_gpu else prepared.jobs
+    side_by_side = len(site.devices) if on_gpu else site.jobs
     return {
         "runs": len(job.plan.runs),
         "finished": len(job.plan.runs) - len(job.pending),
         "shared_with_other_grids": _shared_with_grids(prepared),
         "shared_in_folder": len(shared),
         "cohorts": len(cohorts),
-        "workers": prepared.jobs,
-        "devices": list(prepared.devices),
-        "device": bench.device_name,
+        "workers": site.jobs,
+        "devices": list(site.devices),
+        "device": device_name,
         "device_hours": cost.seconds / 3600,
         "seconds": cost.seconds / max(1, min(side_by_side, len(cohorts))),
         "bytes": cost.bytes,
@@ -190,12 +208,20 @@ def dry_run_text(report: dict[str, Any]) -> str:
 
 def run(prepared: Prepared) -> dict[str, Any]:
     """Train what is missing, build the tables and return a summary."""
-    job, folder = prepared.job, prepared.request.folder
+    request, site = prepared.request, prepared.site
+    job, said = mended(prepared.job)
+    folder = request.folder
     pending = job.pending
-    with Display(len(pending)) as display, interruptible() as interrupted:
+    with (
+        contextlib.closing(site),
+        Display(len(pending)) as display,
+        interruptible() as interrupted,
+    ):
+        for line in said:
+            display.say(line)
         display.say(
             f"{len(job.plan.runs)} runs, {len(job.plan.runs) - len(pending)} finished "
-            f"before; {prepared.jobs} worker(s) on {', '.join(prepared.devices)}"
+            f"before; {site.jobs} worker(s) on {', '.join(site.devices)}"
         )
         outcome = run_job(
             job, _executor(prepared), on_event=display.show, interrupted=interrupted
@@ -203,20 +229,28 @@ def run(prepared: Prepared) -> dict[str, Any]:
     finished = finished_ids(folder / "shards")
     failed = failed_ids(folder / "shards")
     left = [run for run in job.plan.runs if run.run_id not in finished]
+    others = set(job.merged.grids) - {run.run_id for run in job.plan.runs}
     result: dict[str, Any] = {
         "folder": str(folder),
         "ending": outcome.value,
         "runs": len(job.plan.runs),
         "finished": len(job.plan.runs) - len(left),
         "failed": sum(run.run_id in failed for run in left),
+        "left_to_others": len(others - finished - failed),
     }
-    if outcome is Outcome.DONE and all(run.run_id in failed for run in left):
+    ended = outcome is Outcome.DONE and all(run.run_id in failed for run in left)
+    if ended and (request.shard == "1/1" or not result["left_to_others"]):
         result["rows"] = finish(folder)["rows"]
     return result
 
 
-def result_text(result: dict[str, Any]) -> str:
-    """Return the summary of `run` as text."""
+def result_text(result: dict[str, Any], again: str) -> str:
+    """Return the summary of `run` as text.
+
+    Args:
+        result: Of `run`.
+        again: The command that goes on.
+    """
     lines = [
         f"{result['finished']} of {result['runs']} runs finished in {result['folder']}"
     ]
@@ -224,34 +258,37 @@ def result_text(result: dict[str, Any]) -> str:
         rows = ", ".join(f"{count:,} {name}" for name, count in result["rows"].items())
         lines.append(f"corpus: {rows} (rows)")
     if result["ending"] == "interrupted":
-        lines.append("interrupted: the same command again resumes")
+        lines.append(f"interrupted: this goes on: {again}")
     elif result["ending"] == "no-space":
-        lines.append("a file could not be written: the same command again resumes")
+        lines.append(
+            f"a file could not be written: make room, then this goes on: {again}"
+        )
     elif result["finished"] < result["runs"]:
         lines.append(
             f"{result['failed']} failed: `harness status {result['folder']}` tells "
-            "why, the same command tries them again"
+            f"why, this tries them again: {again}"
+        )
+    if "rows" not in result and result["left_to_others"] and not result["failed"]:
+        lines.append(
+            f"{result['left_to_others']} runs are left to other parts: `harness tables "
+            f"{result['folder']}` builds the tables when all are there, or `harness "
+            "merge` where they are in other folders"
         )
     return "\n".join(lines)
 
 
 def _executor(prepared: Prepared) -> Executor:
-    request = prepared.request
-    crew = Crew(
-        folder=request.folder,
-        source=prepared.source,
-        devices=prepared.devices,
-        jobs=prepared.jobs,
-        setting=prepared.setting,
-        timeout_s=request.timeout_s,
+    request, site = prepared.request, prepared.site
+    return site.executor(
+        Crew(
+            folder=request.folder,
+            source=prepared.source,
+            devices=site.devices,
+            jobs=site.jobs,
+            setting=prepared.setting,
+            timeout_s=request.timeout_s,
+        )
     )
-    if request.executor == "ray":
-        from harness.executors.ray import RayExecutor
-
-        return RayExecutor(crew)
-    from harness.executors.local import LocalExecutor
-
-    return LocalExecutor(crew)
 
 
 def _key(path: Path, folder: Path) -> bytes:

@@ -20,6 +20,7 @@ ACCOUNTS: Final = {
     "save": "checkpoints",
     "load": "loading",
     "wait": "waiting",
+    "lost": "lost to failures",
 }
 """Accounts of every run, beside one a probe, with how a reader knows them."""
 

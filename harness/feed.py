@@ -123,12 +123,18 @@ class Feed:
     def prepare(self, index: int) -> None:
         """Make images ready for step `index` of the epoch, to be asked for in order.
 
-        Steps are prepared in ascending order, beginning with the first of the epoch;
-        most find their images ready.
+        Steps are prepared in ascending order, beginning with the first of the epoch or
+        with that of `seek`; most find their images ready.
         """
         self._place = index % self._chunk_steps
         if self._place == 0:
             self._load_chunk(index)
+
+    def seek(self, index: int) -> None:
+        """Go to step `index` of the epoch, which has been started: it comes next."""
+        place = index % self._chunk_steps
+        self._load_chunk(index - place)
+        self._next.fill_(place)
 
     def take(self) -> tuple[Tensor, Tensor]:
         """Return inputs `[S, B, ...]` and labels `[S, B]` of the step prepared last."""

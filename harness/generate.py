@@ -1,6 +1,8 @@
 """Drive a grid from plan to corpus: plan, train what is missing, build the tables."""
 
 import contextlib
+import dataclasses
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,21 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import __version__
+from harness import __version__, attempts
+from harness.damage import set_damaged_aside
 from harness.errors import CorpusError, RuncastError, StorageError
 from harness.executors.events import Event, Outcome
 from harness.lease import Lease
 from harness.manifest import MANIFEST, read_manifest
 from harness.plan import Plan, PlannedRun, planned_with
-from harness.record import failed_ids, finished_ids
-from harness.storage import sweep
+from harness.record import finished_ids, shard_names
+from harness.storage import sha256_of, sweep
+from harness.weights import TRAINING_SHARE, weight
 
-TABLES_WAIT_S = 120.0
-"""Seconds to wait for another driver that is writing the tables."""
-
-
-TRAINING_SHARE = 0.9
-"""Share of a cohort's time before its final scores."""
+WAIT_S = 120.0
+"""Seconds to wait for another driver that is writing the plan or the tables."""
 
 
 class Executor(Protocol):
@@ -46,10 +46,14 @@ class Job:
     folder: Path
     plan: Plan
     """The runs asked for now, in the cohorts of the folder's plan."""
+    whole: Plan
+    """All runs of the grid as it was planned, with those that are left to others."""
     merged: Plan
     """The folder's plan with them."""
     finished: frozenset[str]
     """Ids of all runs finished in the folder."""
+    replacing: bool = False
+    """Whether the grid was planned in full: what it does not hold is no longer its."""
 
     @property
     def pending(self) -> list[PlannedRun]:
@@ -59,7 +63,7 @@ class Job:
     def pending_cohorts(self) -> dict[str, list[PlannedRun]]:
         """Return the unfinished runs by cohort, the longest cohorts first."""
         cohorts = Plan(tuple(self.pending)).cohorts()
-        return dict(sorted(cohorts.items(), key=lambda item: -_weight(item[1])))
+        return dict(sorted(cohorts.items(), key=lambda item: -weight(item[1])))
 
 
 @dataclass(slots=True)
@@ -101,13 +105,64 @@ class Progress:
         return elapsed * (1 / self.share - 1) if self.share > 0 else None
 
 
-def prepare(folder: Path, plan: Plan) -> Job:
-    """Join a plan with what `folder` already holds; writes nothing."""
+def prepare(
+    folder: Path, plan: Plan, *, replacing: bool = False, shard: str = "1/1"
+) -> Job:
+    """Join a plan with what `folder` already holds; writes nothing.
+
+    Args:
+        folder: The corpus folder.
+        plan: Runs asked for.
+        replacing: Whether they are all that their grids hold, see `Plan.merged_with`.
+        shard: "I/N": train the I-th of N parts.
+
+    Raises:
+        CorpusError: The folder's plan is damaged.
+        ValueError: `shard` is no part.
+    """
     before = Plan.load(folder)
-    merged = before.merged_with(plan)
+    merged = before.merged_with(plan, replacing=replacing)
     asked = {run.run_id for run in plan.runs}
     wanted = Plan(tuple(run for run in merged.runs if run.run_id in asked))
-    return Job(folder, wanted, merged, frozenset(finished_ids(folder / "shards")))
+    return Job(
+        folder=folder,
+        plan=_part(wanted, shard),
+        whole=plan,
+        merged=merged,
+        finished=frozenset(finished_ids(folder / "shards")),
+        replacing=replacing,
+    )
+
+
+def mended(job: Job) -> tuple[Job, list[str]]:
+    """Set damaged records of the runs asked for aside; return what is left to do.
+
+    Returns:
+        The job, in which these runs are pending; and a line about each.
+
+    Raises:
+        CorpusError: What has the name of a record is no file or cannot be read.
+        StorageError: A record could not be renamed.
+    """
+    shards = job.folder / "shards"
+    said = set_damaged_aside(shards, [run.run_id for run in job.plan.runs])
+    return dataclasses.replace(job, finished=frozenset(finished_ids(shards))), said
+
+
+def _part(plan: Plan, shard: str) -> Plan:
+    """Return the cohorts of one part; all parts have about one length.
+
+    Every part is worked out alike on every machine, whatever is finished there.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", shard)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(
+            f"--shard is {shard!r}, expected I/N with I from 1 to N, such as 1/4 for "
+            "the first of four parts"
+        )
+    longest_first = sorted(plan.cohorts().items(), key=lambda item: -weight(item[1]))
+    mine = {name for name, _ in longest_first[int(match[1]) - 1 :: int(match[2])]}
+    return Plan(tuple(run for run in plan.runs if run.cohort_id in mine))
 
 
 def check_version(folder: Path) -> None:
@@ -142,15 +197,16 @@ def run_job(
 
     Raises:
         StorageError: The folder cannot be written.
+        RuncastError: Another driver is still writing the plan.
     """
     _make_folders(job.folder)
-    if job.merged != Plan.load(job.folder):
-        job.merged.save(job.folder)
+    job = _planned(job)
+    _sweep_checkpoints(job)
     cohorts = job.pending_cohorts()
     if not cohorts:
         return Outcome.DONE
     progress = Progress(
-        {name: _weight(runs) for name, runs in cohorts.items()},
+        {name: weight(runs) for name, runs in cohorts.items()},
         {name: len(runs) for name, runs in cohorts.items()},
     )
 
@@ -164,29 +220,26 @@ def run_job(
 def finish(folder: Path) -> dict[str, Any]:
     """Build the tables unless they already hold every shard; return the manifest.
 
+    Only runs that a grid of the plan references are taken in.
+
     Raises:
-        RuncastError: Another driver is still writing them after `TABLES_WAIT_S`.
+        CorpusError: The plan or a shard is damaged.
+        RuncastError: Another driver is still writing them after `WAIT_S`.
     """
     from harness.publish import build  # brings polars, which training does without
 
-    deadline = time.monotonic() + TABLES_WAIT_S
-    while (lease := Lease.acquire(folder / "leases", "tables")) is None:
-        if time.monotonic() > deadline:
-            raise RuncastError(f"another process is still writing the tables: {folder}")
-        time.sleep(0.5)
-    with lease:
-        plan = Plan.load(folder)
-        grids = {run.run_id: run.grids for run in plan.runs}
+    with _alone(folder, "tables"):
+        grids = Plan.load(folder).grids
         if (folder / MANIFEST).exists():
             manifest = read_manifest(folder)
             if _is_current(manifest, folder, grids):
                 return manifest
-        return build(folder, name=folder.resolve().name, grids=grids)
+        return build(folder, name=folder.resolve().name, grids=grids, only=set(grids))
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Yield a question that turns true at the first SIGINT or SIGTERM.
+    """Yield a question that turns true at the first SIGINT, SIGTERM or SIGUSR1.
 
     The second signal raises KeyboardInterrupt.
     """
@@ -210,28 +263,58 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 def _is_current(
     manifest: dict[str, Any], folder: Path, grids: dict[str, tuple[str, ...]]
 ) -> bool:
-    """Tell whether the tables hold every shard and name every grid."""
-    shards = folder / "shards"
-    names = {f"{i}.parquet" for i in finished_ids(shards)}
-    names |= {f"{i}.failed.parquet" for i in failed_ids(shards)}
+    """Tell whether the tables hold every shard as it is and name every grid."""
+    shards, expected = folder / "shards", manifest.get("shards", {})
+    names = shard_names(shards, grids)
     labels = sorted({label for labels in grids.values() for label in labels})
-    return set(manifest.get("shards", {})) == names and manifest["grids"] == labels
+    return (
+        set(expected) == names
+        and manifest["grids"] == labels
+        and all(sha256_of(shards / name) == expected[name] for name in names)
+    )
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, what: str) -> Iterator[None]:
+    """Hold the only right to write the plan or the tables of a folder."""
+    deadline = time.monotonic() + WAIT_S
+    while (lease := Lease.acquire(folder / "leases", what)) is None:
+        if time.monotonic() > deadline:
+            raise RuncastError(f"another process is still writing the {what}: {folder}")
+        time.sleep(0.1)
+    with lease:
+        yield
+
+
+def _planned(job: Job) -> Job:
+    """Save the plan; return the job in the cohorts that the folder has now.
+
+    Another driver may have planned since, and in other cohorts: the first to plan a
+    run decides.
+    """
+    with _alone(job.folder, "plan"):
+        before = Plan.load(job.folder)
+        merged = before.merged_with(job.whole, replacing=job.replacing)
+        if merged != before:
+            merged.save(job.folder)
+    mine = {run.run_id for run in job.plan.runs}
+    plan = Plan(tuple(run for run in merged.runs if run.run_id in mine))
+    return dataclasses.replace(job, plan=plan, merged=merged)
+
+
+def _sweep_checkpoints(job: Job) -> None:
+    """Remove checkpoints of finished cohorts, left by a crash after the last record."""
+    cohorts = job.merged.cohorts().items()
+    done = {c for c, runs in cohorts if job.finished.issuperset(r.run_id for r in runs)}
+    for path in (job.folder / "checkpoints").glob("c-*.pt"):
+        if path.name.split(".")[0].partition("-r-")[0] in done:
+            path.unlink(missing_ok=True)
 
 
 def _make_folders(folder: Path) -> None:
-    for part in ("shards", "leases", "checkpoints"):
+    for part in ("shards", "leases", "checkpoints", attempts.FOLDER):
         try:
             (folder / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot write to {folder}: {error}") from error
     sweep(folder)
-
-
-def _weight(runs: Sequence[PlannedRun]) -> float:
-    """Return the relative length of a cohort: its updates, with a share a run."""
-    config = runs[0].config
-    return config.epochs * (len(runs) + PER_STEP_RUNS / config.batch_size)
-
-
-PER_STEP_RUNS = 64.0
-"""Weight of the fixed cost of an update: small batches take more updates."""

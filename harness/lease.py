@@ -6,19 +6,71 @@ claim only keeps two workers from doing the same work.
 """
 
 import contextlib
+import errno
+import functools
 import hashlib
 import json
 import os
 import socket
 import threading
-import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+from harness.storage import storage_error
 
 HEARTBEAT_S: Final = 10.0
 STALE_S: Final = 90.0
 """A claim of another host is taken over after this long without a heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who holds a piece of work, as others read it."""
+
+    name: str
+    """The work, such as a cohort id."""
+    host: str
+    """Machine of the holder; empty if the claim cannot be read."""
+    pid: int
+    """Its process there."""
+    start: str | None
+    """When that process started, in ticks of its machine; None if unknown."""
+    heard: float
+    """Last heartbeat, in seconds by the clock of the file system."""
+    place: str = ""
+    """Where its process number holds, see `_place`; empty if unknown."""
+
+    @classmethod
+    def parse(cls, name: str, text: str, heard: float) -> "Claim":
+        """Return the claim that `text` tells; an unreadable one belongs to nobody."""
+        try:
+            owner = json.loads(text)
+            host, pid, start = owner["host"], int(owner["pid"]), owner["start"]
+        except (ValueError, TypeError, KeyError):
+            return cls(name, "", 0, None, heard)
+        return cls(name, str(host), pid, start, heard, str(owner.get("place", "")))
+
+    @classmethod
+    def read(cls, path: Path) -> "Claim | None":
+        """Return the claim at `path`; None if it was given back."""
+        try:
+            text, heard = path.read_text(errors="replace"), path.stat().st_mtime
+        except OSError:
+            return None
+        return cls.parse(path.stem, text, heard)
+
+    def is_gone(self, now: float) -> bool:
+        """Tell whether the holder is gone: by its process here, by silence elsewhere.
+
+        Args:
+            now: What time it is by the clock of the file system.
+        """
+        here = self.host == socket.gethostname() and self.place in ("", _place())
+        if here and self.start is not None:
+            return _start(self.pid) != self.start
+        return now - self.heard > STALE_S
 
 
 class Lease:
@@ -32,15 +84,30 @@ class Lease:
 
     @classmethod
     def acquire(cls, folder: Path, name: str) -> "Lease | None":
-        """Claim `name`, or return None if a living worker holds it."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Claim `name`, or return None if a living worker holds it.
+
+        Raises:
+            StorageError: The claim cannot be written, or what has its name is no file.
+        """
         path = folder / f"{name}.lease"
+        try:
+            return cls._acquired(path)
+        except OSError as error:
+            raise storage_error(path, error) from error
+
+    @classmethod
+    def _acquired(cls, path: Path) -> "Lease | None":
+        folder = path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EEXIST, "there is something that is no file")
         token = uuid.uuid4().hex
         owner = json.dumps(
             {
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "start": _start(os.getpid()),
+                "place": _place(),
                 "token": token,
             }
         )
@@ -70,42 +137,35 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT_S):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # the next beat may reach the disk
                 os.utime(self._path)
-
-
-def is_stale(path: Path) -> bool:
-    """Tell whether the holder is gone: by its process here, by silence elsewhere."""
-    try:
-        text, since = path.read_text(), path.stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return _is_gone(text, since)
 
 
 def _take_over(path: Path, written: Path) -> bool:
     """Put `written` in the place of a claim whose holder is gone; tell if it was done.
 
     Only the owner of a marker named after that very claim may replace it, and only
-    while it still stands there: of several takers, however late, one wins.
+    while it still stands there: of several takers, however late, one wins. What time it
+    is, the file just written tells: the clock of the file system, whatever ours says.
     """
     try:
-        judged, since = path.read_text(), path.stat().st_mtime
+        judged, heard = path.read_text(errors="replace"), path.stat().st_mtime
     except FileNotFoundError:
         return False
-    if not _is_gone(judged, since):
+    now = written.stat().st_mtime
+    if not Claim.parse(path.stem, judged, heard).is_gone(now):
         return False
     marker = path.with_name(f".taken-{hashlib.sha256(judged.encode()).hexdigest()}")
     try:
         marker.touch(exist_ok=False)
     except FileExistsError:
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - marker.stat().st_mtime > STALE_S:  # its owner died
+            if now - marker.stat().st_mtime > STALE_S:  # its owner died
                 marker.unlink()
         return False
     try:
         with contextlib.suppress(FileNotFoundError):
-            if path.read_text() == judged:
+            if path.read_text(errors="replace") == judged:
                 written.replace(path)
                 return True
         return False
@@ -113,15 +173,14 @@ def _take_over(path: Path, written: Path) -> bool:
         marker.unlink(missing_ok=True)
 
 
-def _is_gone(text: str, since: float) -> bool:
-    """Tell whether the holder that wrote `text` is gone; `since` its last heartbeat."""
-    try:
-        owner = json.loads(text)
-    except ValueError:
-        owner = {}
-    if owner.get("host") == socket.gethostname() and owner["start"] is not None:
-        return bool(_start(owner["pid"]) != owner["start"])
-    return time.time() - since > STALE_S
+@functools.cache
+def _place() -> str:
+    """Return where process numbers hold: a start of a machine, a container on it."""
+    parts = []
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)
 
 
 def _start(pid: int) -> str | None:

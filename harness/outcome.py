@@ -1,5 +1,6 @@
 """From a trained cohort to records: final scores, curves, costs and divergence."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from harness.evaluate import Scorer, expected_calibration_error
+from harness.evaluate import Scorer, Scores, expected_calibration_error
 from harness.feed import DeviceCell, DeviceData, DeviceSplit
 from harness.operations import training_flops
 from harness.record import Curve, Event, OodResult, RunRecord
 from harness.spec import RunConfig
-from harness.state import CohortState
+from harness.state import HIGH_LOSS_STEPS, CohortState
+from harness.update import HIGH_LOSS
 
 Final = dict[str, float | int | None]
 
@@ -38,29 +40,37 @@ def final_scores(
     return [{k: v[s] for k, v in columns.items()} for s in range(len(state.net))]
 
 
-def ood_scores(
-    state: CohortState, scorer: Scorer, cells: Sequence[DeviceCell]
+def ood_score(
+    state: CohortState, scorer: Scorer, cell: DeviceCell
+) -> tuple[DeviceCell, int, Scores]:
+    """Return a cell with its number of images and the scores of all runs on it.
+
+    The host does not wait: scores are read together, by `ood_results`.
+    """
+    state.clock.charge("load")
+    split = cell.load()
+    state.clock.charge("eval")
+    return cell, len(split), scorer.score(split)
+
+
+def ood_results(
+    scored: Sequence[tuple[DeviceCell, int, Scores]], num_runs: int
 ) -> list[tuple[OodResult, ...]]:
     """Return each run's score on every out-of-distribution cell.
 
-    The scores are read together at the end: no cell waits for the one before.
+    Args:
+        scored: `ood_score` of every cell.
+        num_runs: S.
     """
-    seen, sizes = [], []
-    for cell in cells:
-        state.clock.charge("load")
-        split = cell.load()
-        state.clock.charge("eval")
-        seen.append(scorer.score(split))
-        sizes.append(len(split))
-    columns = [(s.correct.tolist(), s.loss.tolist()) for s in seen]
+    columns = [(s.correct.tolist(), s.loss.tolist()) for _, _, s in scored]
     return [
         tuple(
             OodResult(
                 cell.set_name, cell.corruption, cell.severity, correct[s], n, loss[s]
             )
-            for cell, n, (correct, loss) in zip(cells, sizes, columns, strict=True)
+            for (cell, n, _), (correct, loss) in zip(scored, columns, strict=True)
         )
-        for s in range(len(state.net))
+        for s in range(num_runs)
     ]
 
 
@@ -81,7 +91,7 @@ def records_of(
         cohort: The configurations.
         state: The trained cohort.
         finals: `final_scores`.
-        cells: `ood_scores`.
+        cells: `ood_results`.
         rates: Learning rate in force at every update, `[S, num_steps]`.
         data: Their data set.
         num_steps: Planned updates.
@@ -107,7 +117,7 @@ def records_of(
         probed = state.probes.curves(s, last_steps[s])
         events = state.probes.events(s, last_steps[s])
         if diverged:
-            events.append(_divergence(bad_steps[s], by_step[s]))
+            events.append(_divergence(bad_steps[s], by_step[s], data.num_classes))
         record = RunRecord(
             config=run,
             status="diverged" if diverged else "completed",
@@ -140,14 +150,18 @@ def _costs(
     return costs
 
 
-def _divergence(step: int, curves: Mapping[str, Curve]) -> Event:
+def _divergence(step: int, curves: Mapping[str, Curve], num_classes: int) -> Event:
     """Describe what was wrong at the first bad update."""
-    loss, norm = (float(curves[k].values[-1]) for k in ("train_loss", "grad_norm"))
+    losses = curves["train_loss"].values
+    loss, norm = float(losses[-1]), float(curves["grad_norm"].values[-1])
+    high = losses[-HIGH_LOSS_STEPS:] > HIGH_LOSS * math.log(num_classes)
     if not np.isfinite(loss):
         reason = "loss not finite"
     elif not np.isfinite(norm):
         reason = "gradient not finite"
-    else:
+    elif len(high) == HIGH_LOSS_STEPS and high.all():
         reason = "loss above ten times chance for 200 updates"
+    else:
+        reason = "running statistics not finite"
     detail = {"reason": reason, "train_loss": str(loss), "grad_norm": str(norm)}
     return Event(step, "diverged", detail)

@@ -1,6 +1,8 @@
 """The list of runs that a folder is to hold, in cohorts; torch-free."""
 
+import dataclasses
 import json
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +11,10 @@ from typing import Final
 import pyarrow as pa
 
 from harness import __version__
+from harness.errors import CorpusError
+from harness.sealed import read_sealed, write_sealed
 from harness.spec import RunConfig, canonical_json
-from harness.storage import open_parquet, read_parquet, replacing, write_parquet
+from harness.storage import replacing
 
 PLAN: Final = "plan.parquet"
 
@@ -38,7 +42,8 @@ class PlannedRun:
     cohort_id: str
     """The runs with one cohort id train together."""
     grids: tuple[str, ...]
-    """Names of the grids that reference the run, as "grid/profile"."""
+    """Names of the grids that reference the run, as "grid/profile"; none for an orphan,
+    which was planned by a grid that has changed since: kept, and not published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +59,42 @@ class Plan:
             cohorts[run.cohort_id].append(run)
         return dict(cohorts)
 
-    def merged_with(self, other: "Plan") -> "Plan":
-        """Return the union; a run keeps the cohort that it was first planned in."""
+    @property
+    def grids(self) -> dict[str, tuple[str, ...]]:
+        """Return the grids of every run that some grid references, by id."""
+        return {run.run_id: run.grids for run in self.runs if run.grids}
+
+    @property
+    def orphans(self) -> list[PlannedRun]:
+        """Return the runs that no grid references any more."""
+        return [run for run in self.runs if not run.grids]
+
+    def merged_with(self, other: "Plan", *, replacing: bool = False) -> "Plan":
+        """Return the union; a run keeps the cohort that it was first planned in.
+
+        Args:
+            other: Runs to add.
+            replacing: Whether `other` is all that its grids hold: runs that they do not
+                hold any more are theirs no longer.
+        """
         known = {run.run_id: run for run in self.runs}
+        if replacing:
+            theirs = {label for run in other.runs for label in run.grids}
+            for run in self.runs:
+                left = tuple(label for label in run.grids if label not in theirs)
+                known[run.run_id] = dataclasses.replace(run, grids=left)
         for run in other.runs:
             before = known.get(run.run_id, run)
             grids = tuple(sorted({*before.grids, *run.grids}))
-            known[run.run_id] = PlannedRun(
-                before.config, before.run_id, before.cohort_id, grids
-            )
+            known[run.run_id] = dataclasses.replace(before, grids=grids)
         return Plan(tuple(known.values()))
 
     def save(self, folder: Path) -> None:
-        """Write the plan to `folder`."""
+        """Write the plan to `folder`.
+
+        Raises:
+            StorageError: It could not be written.
+        """
         rows = [
             {
                 "run_id": run.run_id,
@@ -78,32 +106,56 @@ class Plan:
         ]
         schema = _SCHEMA.with_metadata({_VERSION_KEY: __version__})
         with replacing(folder / PLAN) as temporary:
-            write_parquet(temporary, pa.Table.from_pylist(rows, schema=schema))
+            write_sealed(temporary, pa.Table.from_pylist(rows, schema=schema))
 
     @classmethod
     def load(cls, folder: Path) -> "Plan":
-        """Read the plan of `folder`; empty if there is none yet."""
-        path = folder / PLAN
-        if not path.exists():
+        """Read the plan of `folder`; empty if there is none yet.
+
+        Raises:
+            CorpusError: It is damaged.
+        """
+        table = _table(folder)
+        if table is None:
             return cls(())
-        return cls(
-            tuple(
-                PlannedRun(
-                    RunConfig.from_json(json.loads(row["config_json"])),
-                    row["run_id"],
-                    row["cohort_id"],
-                    tuple(row["grids"]),
+        try:
+            return cls(
+                tuple(
+                    PlannedRun(
+                        RunConfig.from_json(json.loads(row["config_json"])),
+                        row["run_id"],
+                        row["cohort_id"],
+                        tuple(row["grids"]),
+                    )
+                    for row in table.to_pylist()
                 )
-                for row in read_parquet(path).to_pylist()
             )
-        )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorpusError(f"{folder / PLAN} is damaged: {error!r}") from error
 
 
 def planned_with(folder: Path) -> str | None:
-    """Return the version of runcast that wrote the plan; None if there is none."""
-    path = folder / PLAN
-    if not path.exists():
+    """Return the version of runcast that wrote the plan; None if there is none.
+
+    Raises:
+        CorpusError: The plan is damaged.
+    """
+    table = _table(folder)
+    if table is None:
         return None
-    with open_parquet(path) as file:
-        metadata = file.schema_arrow.metadata or {}
+    metadata = table.schema.metadata or {}
     return str(metadata.get(_VERSION_KEY, b"unknown").decode())
+
+
+def _table(folder: Path) -> pa.Table | None:
+    """Return the plan as it lies in `folder`; None if there is none."""
+    path = folder / PLAN
+    if not os.path.lexists(path):
+        return None
+    try:
+        return read_sealed(path)
+    except CorpusError as error:
+        raise CorpusError(
+            f"{error}: delete it, and the same `harness generate` command plans again; "
+            "finished runs are kept"
+        ) from error

@@ -189,7 +189,8 @@ class _Measured:
                 columns[f"{name}_se"] = self._errors[name]
             for label, values in columns.items():
                 if good.any():
-                    kept = values[good, run].astype(np.float32)
+                    with np.errstate(over="ignore"):  # beyond float32 is infinite
+                        kept = values[good, run].astype(np.float32)
                     found[label] = Curve(steps[good], kept)
         return found
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from harness.executors.events import Event
 from harness.generate import Progress as GridProgress
+from harness.spans import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -55,7 +56,9 @@ class Display:
             if progress.counts.get(status):
                 text += f", {progress.counts[status]} {status}"
         if event.kind in ("retried", "failed", "no-space"):
-            self.say(f"{event.kind}: cohort {event.cohort}: {_last_line(event.error)}")
+            reason = f" ({event.reason})" if event.reason else ""
+            what = f"{event.kind}{reason}: cohort {event.cohort}"
+            self.say(f"{what}: {_last_line(event.error)}")
         if self._bar:
             self._bar.update(
                 self._task,
@@ -74,25 +77,6 @@ class Display:
         else:
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time span in the two largest units that matter.
-
-    Example:
-        >>> duration(3725)
-        '1 h 2 min'
-    """
-    if seconds is None:
-        return "?"
-    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if minutes < 60:
-        return f"{minutes:.0f} min"
-    if hours < 48:
-        return f"{int(hours)} h {int(minutes) % 60} min"
-    return f"{days:.1f} days"
 
 
 def _bar() -> "Progress":

@@ -9,7 +9,7 @@ import json
 import shutil
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -20,8 +20,9 @@ import pyarrow as pa
 
 from harness import __version__
 from harness.corpus import Corpus
+from harness.errors import CorpusError
 from harness.manifest import MANIFEST, TABLES, write_manifest
-from harness.record import Curve, RunRecord, failed_ids, finished_ids, shard_path
+from harness.record import Curve, RunRecord, failed_ids, finished_ids, shard_names
 from harness.release.card import card_text
 from harness.release.facts import gather_facts
 from harness.run_table import run_row, run_table
@@ -32,6 +33,7 @@ from harness.schema import (
     SCHEMA_VERSION,
     WINDOW_EDGES,
 )
+from harness.sealed import check_seal
 from harness.signal_table import SignalTable
 from harness.storage import (
     TEMPORARY_PREFIX,
@@ -58,7 +60,12 @@ ENCODINGS: Final = {
 
 
 def build(
-    folder: Path, *, name: str, grids: Mapping[str, Sequence[str]], version: str = "1"
+    folder: Path,
+    *,
+    name: str,
+    grids: Mapping[str, Sequence[str]],
+    version: str = "1",
+    only: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Turn the shards of `folder` into tables, card and manifest; return the manifest.
 
@@ -67,19 +74,38 @@ def build(
         name: Name of the corpus.
         grids: Names of the grids that reference each run id.
         version: Version of the corpus.
+        only: Ids of the runs to take in; None: all that ended.
 
     Raises:
-        CorpusError: A shard is damaged.
+        CorpusError: Shards are damaged; names all of them.
         StorageError: A file could not be written.
     """
     shards = folder / "shards"
-    paths = [shard_path(shards, i) for i in sorted(finished_ids(shards))]
-    paths += [shard_path(shards, i, failed=True) for i in sorted(failed_ids(shards))]
+    ended = finished_ids(shards) | failed_ids(shards)
+    names = shard_names(shards, ended if only is None else ended & set(only))
+    paths = [shards / name for name in sorted(names)]
+    _check(folder, paths)
     records = map(RunRecord.load, paths)
     shas = {path.name: sha256_of(path) for path in paths}
     return write_corpus(
         folder, records, name=name, grids=grids, version=version, shards=shas
     )
+
+
+def _check(folder: Path, paths: Iterable[Path]) -> None:
+    """Refuse damaged shards, all at once, before anything is written."""
+    problems = []
+    for path in paths:
+        try:
+            check_seal(path)
+        except CorpusError as error:
+            problems.append(str(error))
+    if problems:
+        raise CorpusError(
+            f"the tables of {folder} are not built:\n" + "\n".join(problems) + "\n"
+            "delete these files, and the same `harness generate` command trains their "
+            "runs again"
+        )
 
 
 def write_corpus(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -14,8 +15,9 @@ import pyarrow as pa
 from harness.errors import CorpusError
 from harness.foreign import ForeignConfig, read_config
 from harness.schema import SHARD, Signal
+from harness.sealed import read_sealed, write_sealed
 from harness.spec import ID_BYTES, RunConfig, canonical_json
-from harness.storage import creating, read_parquet, replacing, write_parquet
+from harness.storage import creating, replacing
 
 Status = Literal["completed", "diverged", "failed"]
 
@@ -82,12 +84,13 @@ class RunRecord:
     def save(self, folder: Path) -> Path:
         """Commit the record to `folder` and return its path.
 
-        The first commit of a run wins; a failed run may be replaced.
+        The first commit of a run wins, also over one with another outcome, which a GPU
+        may give; a failed run may be replaced.
         """
         path = shard_path(folder, self.config.run_id, failed=self.status == "failed")
         commit = replacing if self.status == "failed" else creating
         with commit(path) as temporary:
-            write_parquet(temporary, self._to_table())
+            write_sealed(temporary, self._to_table())
         if self.status != "failed":
             shard_path(folder, self.config.run_id, failed=True).unlink(missing_ok=True)
         return path
@@ -100,7 +103,7 @@ class RunRecord:
             CorpusError: The file is damaged or is not the run its name says.
         """
         try:
-            return cls._from_table(read_parquet(path), path.name.split(".")[0])
+            return cls._from_table(read_sealed(path), path.name.split(".")[0])
         except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
             raise CorpusError(f"{path} is damaged: {error}") from error
 
@@ -175,6 +178,13 @@ def failed_ids(folder: Path) -> set[str]:
     return _ids(folder, failed=True) - finished_ids(folder)
 
 
+def shard_names(folder: Path, ids: Collection[str]) -> set[str]:
+    """Return the names of the records of some runs: one a run that ended."""
+    names = {shard_path(folder, i).name for i in finished_ids(folder) & set(ids)}
+    failed = failed_ids(folder) & set(ids)
+    return names | {shard_path(folder, i, failed=True).name for i in failed}
+
+
 def same_outcome(one: RunRecord, other: RunRecord) -> bool:
     """Tell whether two records agree in everything but costs and environment."""
     left, right = (
@@ -193,8 +203,14 @@ def _bits(table: pa.Table) -> bytes:
 
 
 def _ids(folder: Path, *, failed: bool) -> set[str]:
-    matches = (SHARD_NAME.fullmatch(path.name) for path in folder.glob("r-*.parquet"))
-    return {m[1] for m in matches if m and bool(m[2]) == failed}
+    return {
+        match[1]
+        for path in folder.glob("r-*.parquet")
+        if (match := SHARD_NAME.fullmatch(path.name))
+        and bool(match[2]) == failed
+        and path.is_file()
+        and not path.is_symlink()
+    }
 
 
 def _curves(rows: pa.StructArray) -> dict[str, Curve]:

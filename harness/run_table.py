@@ -49,9 +49,14 @@ def _column(name: str, values: list[Any]) -> pa.Array:
     if name.startswith(("final.", "ood.", "cost.")) or kinds == {int, float}:
         is_count = name.endswith(("_correct", "_n"))
         return pa.array(values, pa.int64() if is_count else pa.float64())
-    if len(kinds) > 1:
+    if len(kinds) > 1 or not all(map(_fits, values)):
         values = [None if v is None else _text(v) for v in values]
     return pa.array(values)
+
+
+def _fits(value: Any) -> bool:
+    """Tell whether a value is no integer, or one of 64 bits; a seed may be any."""
+    return type(value) is not int or -(2**63) <= value < 2**63
 
 
 def _text(value: Any) -> str:

@@ -174,8 +174,10 @@ class RunConfig:
         """Check the ranges that no other stage checks."""
         for name in ("batch_size", "epochs"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:
                 raise ValueError(f"{name} is {value!r}, expected a positive integer")
+        if type(self.seed) is not int:  # True and 1.5 would draw what 1 draws
+            raise ValueError(f"seed is {self.seed!r}, expected an integer")
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision is {self.precision!r}, expected one of {PRECISIONS}"

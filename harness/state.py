@@ -20,6 +20,8 @@ from harness.spec import Part, RunConfig
 
 _log = logging.getLogger(__name__)
 
+FORMAT = 2
+"""Of a saved state: raised when it holds something else."""
 HIGH_LOSS_STEPS = 200
 """Updates in a row with a loss above ten times chance that count as divergence."""
 
@@ -99,9 +101,22 @@ class CohortState:
         self.alive.logical_and_(~bad)
         return self.alive
 
+    def judge_buffers(self) -> None:
+        """Update `alive` from the running statistics after `step` updates.
+
+        They may break where no loss of training shows it.
+        """
+        for buffer in self.net.buffers().values():
+            whole = torch.isfinite(buffer).reshape(len(self.net), -1).all(dim=1)
+            first = torch.where(self.alive & ~whole, self.time, self.first_bad)
+            self.first_bad.copy_(first)
+            self.alive.logical_and_(whole)
+
     def to_save(self) -> dict[str, Any]:
         """Return tensors with runs as rows, and plain values, for a checkpoint."""
         return {
+            "format": FORMAT,
+            "torch": str(torch.__version__),
             "ids": self._ids,
             "step": self.step,
             "order": self.net.order,
@@ -122,26 +137,33 @@ class CohortState:
         }
 
     def fits(self, saved: Mapping[str, Any]) -> bool:
-        """Tell whether weights lie in a saved state as they do here."""
-        if saved.get("order", self.net.order) == self.net.order:
+        """Tell whether these runs can go on from a saved state; say why not."""
+        missing = [i for i in self._ids if i not in saved["ids"]]
+        if missing:
+            _log.warning("the checkpoint does not hold %s", ", ".join(missing))
+        elif saved.get("format") != FORMAT:
+            _log.warning("the checkpoint was written by another version of runcast")
+        elif saved["order"] != self.net.order:
+            _log.warning(
+                "the checkpoint was written on another kind of device (its weights are "
+                "%s, here they are %s)",
+                saved["order"],
+                self.net.order,
+            )
+        else:
+            if saved["torch"] != str(torch.__version__):
+                _log.warning(
+                    "the checkpoint was written with torch %s, training goes on with "
+                    "%s: the bits may differ from those of an uninterrupted run",
+                    saved["torch"],
+                    torch.__version__,
+                )
             return True
-        _log.warning(
-            "the checkpoint was written on another kind of device (its weights are %s, "
-            "here they are %s): training begins anew",
-            saved["order"],
-            self.net.order,
-        )
+        _log.warning("the checkpoint is not used")
         return False
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Continue from `to_save`, which may hold more runs than this cohort.
-
-        Raises:
-            ValueError: A run of this cohort is not in the saved state.
-        """
-        missing = [i for i in self._ids if i not in saved["ids"]]
-        if missing:
-            raise ValueError(f"the checkpoint does not hold {', '.join(missing)}")
+        """Continue from a `to_save` that fits; it may hold more runs than these."""
         index = [saved["ids"].index(i) for i in self._ids]
         rows = {
             group: {k: _take(v, index).to(self.device) for k, v in tensors.items()}

@@ -26,15 +26,25 @@ ABANDONED_S: Final = 3600.0
 """Seconds without a change after which a temporary is a crash's and is swept."""
 
 
-def replacing(path: Path) -> AbstractContextManager[Path]:
+def replacing(path: Path, *, keep: Path | None = None) -> AbstractContextManager[Path]:
     """Return a context that yields a temporary path and then renames it to `path`.
 
     `path` is replaced whole, or untouched and without a trace.
 
+    Args:
+        path: The file.
+        keep: Where the file goes that stood there before, once the new one is whole.
+
     Raises:
         StorageError: The file could not be written; names path and cause.
     """
-    return _writing(path, lambda temporary: temporary.replace(path))
+
+    def rename(temporary: Path) -> None:
+        if keep is not None and path.exists():
+            path.replace(keep)
+        temporary.replace(path)
+
+    return _writing(path, rename)
 
 
 def creating(path: Path) -> AbstractContextManager[Path]:
@@ -61,7 +71,7 @@ def _writing(path: Path, commit: Callable[[Path], object]) -> Iterator[Path]:
         commit(temporary)
         _sync(path.parent)
     except OSError as error:
-        raise _storage_error(path, error) from error
+        raise storage_error(path, error) from error
     finally:
         _discard(temporary)
 
@@ -73,7 +83,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_parquet(
-    path: Path,
+    where: Path | pa.NativeFile,
     table: pa.Table,
     row_groups: list[pa.Table] | None = None,
     encodings: Mapping[str, str] | None = None,
@@ -81,7 +91,7 @@ def write_parquet(
     """Write a table with page checksums, page index and zstd; not atomic by itself.
 
     Args:
-        path: Where to write.
+        where: A path, or a stream of pyarrow's.
         table: The rows; gives the schema.
         row_groups: The same rows cut into row groups, so that a reader can skip some.
         encodings: Encoding by leaf of the nested columns, in place of dictionaries,
@@ -89,7 +99,7 @@ def write_parquet(
     """
     flat = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
     with pq.ParquetWriter(
-        path,
+        where,
         table.schema,
         compression="zstd",
         use_dictionary=flat if encodings else True,
@@ -166,7 +176,8 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _storage_error(path: Path, error: OSError) -> StorageError:
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """Return what to raise for a file that could not be written."""
     free = "unknown"
     with contextlib.suppress(OSError):
         stat = os.statvfs(path.parent)

@@ -13,7 +13,7 @@ import numpy as np
 from harness.checkpoint import CheckpointFile
 from harness.execution import Execution
 from harness.feed import DeviceCell, DeviceData
-from harness.outcome import final_scores, ood_scores, records_of
+from harness.outcome import final_scores, ood_results, ood_score, records_of
 from harness.record import RunRecord
 from harness.rig import Rig
 from harness.spec import RunConfig
@@ -29,7 +29,7 @@ def train(
     checkpoint: CheckpointFile | None = None,
     checkpoint_due: Callable[[], bool] = lambda: False,
     interrupted: Callable[[], bool] = lambda: False,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[int, int], None] = lambda step, num_steps: None,
     execution: Execution | str = "auto",
     record_steps: bool = True,
 ) -> list[RunRecord] | None:
@@ -41,11 +41,11 @@ def train(
         ood: Out-of-distribution cells scored at the end.
         environment: What the records say about versions, device and threads.
         loaded_s: Seconds that loading took; they count as the runs' own.
-        checkpoint: Where to resume from, and to save at the end of an epoch.
-        checkpoint_due: Asked at the end of every epoch.
-        interrupted: Asked at the end of every epoch; when true the state is saved and
-            training stops.
-        progress: Told the share of updates done, once an epoch.
+        checkpoint: Where to resume from, and to save after any update.
+        checkpoint_due: Asked after every update.
+        interrupted: Asked after every update and every cell; when true the state is
+            saved and training stops.
+        progress: Told the updates done and planned, after each and after every cell.
         execution: How updates and evaluations are run, see `execution_for`.
         record_steps: False only to measure what recording every step costs.
 
@@ -61,11 +61,10 @@ def train(
     rig = Rig(cohort, data, execution)
     state, update, scorer = rig.state, rig.update, rig.scorer
     clock, num_steps, steps_per_epoch = state.clock, rig.num_steps, rig.steps_per_epoch
-    saved = checkpoint.load() if checkpoint else None
-    if saved and not state.fits(saved):
-        saved = None
+    saved = checkpoint.load(state.fits) if checkpoint else None
     if saved:
         state.restore(saved)
+        update.resume(state.step)
     start = state.step
     clock.load({"load": loaded_s})
 
@@ -91,18 +90,23 @@ def train(
             )
 
         # Apart from probes, the host waits for the device at the end of epochs only.
+        ended = step == num_steps
         if step % steps_per_epoch == 0 and step > start:
             clock.charge("log")
             clock.seconds()
-            progress(step / num_steps)
-            if step == num_steps or not state.alive.any():
-                break
-            stop = interrupted()
-            if checkpoint and (stop or checkpoint_due()):
-                clock.charge("save")
-                checkpoint.save(state.to_save())
-            if stop:
-                return None
+            state.judge_buffers()  # at fixed times: not as often as runs are evaluated
+            ended = ended or not state.alive.any()
+        progress(step, num_steps)
+        if ended:
+            break
+
+        # A checkpoint may hold any update; every attempt makes at least one.
+        stop = step > start and interrupted()
+        if checkpoint and (stop or (step > start and checkpoint_due())):
+            clock.charge("save")
+            checkpoint.save(state.to_save())
+        if stop:
+            return None
 
         # Make update step + 1.
         state.probes.before_update(step + 1)
@@ -115,14 +119,21 @@ def train(
 
     clock.charge("eval")
     finals = final_scores(state, scorer, data, rig.subset)
-    cells = ood_scores(state, scorer, ood)
+    cells = []
+    for cell in ood:
+        progress(step, num_steps)
+        if checkpoint and interrupted():
+            clock.charge("save")
+            checkpoint.save(state.to_save())
+            return None
+        cells.append(ood_score(state, scorer, cell))
     clock.charge(None)
     peaks = np.array([[run.optimizer.params["lr"]] for run in cohort])
     return records_of(
         cohort,
         state,
         finals,
-        cells,
+        ood_results(cells, len(cohort)),
         rig.factors * peaks,
         data,
         num_steps=num_steps,

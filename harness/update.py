@@ -68,13 +68,21 @@ class Update:
         """Make update `step` + 1 of the run.
 
         Args:
-            step: Updates completed; steps come in order from the start of an epoch.
+            step: Updates completed; steps come in order, from the start of an epoch or
+                from the step that `resume` was given.
         """
         index = step % self._feed.steps_per_epoch
         if index == 0:
             self._feed.start_epoch(step // self._feed.steps_per_epoch)
         self._feed.prepare(index)
         self._make()
+
+    def resume(self, step: int) -> None:
+        """Make the batches ready for going on after `step` updates."""
+        epoch, index = divmod(step, self._feed.steps_per_epoch)
+        if index:  # a whole epoch begins by itself
+            self._feed.start_epoch(epoch)
+            self._feed.seek(index)
 
     def record(self) -> None:
         """Put what the last update saw into the curves by step."""

@@ -3,25 +3,30 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import polars as pl
 
 from harness.corpus import Corpus
+from harness.damage import file_fault
 from harness.errors import CorpusError
 from harness.foreign import read_config
 from harness.manifest import HIDDEN_TABLES, MANIFEST, TABLES, read_manifest
 from harness.plan import PLAN, Plan
-from harness.record import SHARD_NAME, failed_ids, finished_ids
+from harness.record import finished_ids
 from harness.schema import CURVES, EVENTS, OOD_TABLE, RUNS
 from harness.storage import read_parquet, sha256_of
+from harness.work_problems import (
+    Problem,
+    checkpoint_problems,
+    plan_of,
+    record_problems,
+)
 
-Kind = Literal[
-    "unfinished", "unreadable", "missing", "size", "bytes", "extra", "rows", "outdated"
-]
-WORK_STATE: Final = ("shards", "leases", "checkpoints")
+__all__ = ["Problem", "verify"]
+
+WORK_STATE: Final = ("shards", "leases", "checkpoints", "attempts")
 """Folders of the training; of these only the shards are covered by the manifest."""
 _COLUMNS: Final = {
     "runs": RUNS.names,
@@ -36,52 +41,54 @@ SHOWN: Final = 5
 """Rows named in a problem; the others are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is not as the manifest says."""
-
-    path: Path
-    """The file or folder."""
-    what: str
-    """What is wrong with it, and how to mend it where that is not plain."""
-    kind: Kind
-    """What sort of problem it is."""
-
-    def __str__(self) -> str:
-        """Return one line."""
-        return f"{self.path}: {self.what}"
-
-
 def verify(folder: Path) -> list[Problem]:
     """Return everything that is wrong with a corpus; an empty list if nothing is.
 
-    Every published file and every shard is hashed; tables are read, and their rows
-    checked against each other, only where all bytes are right. Cost: one pass over the
-    folder, about 1 s a GB.
+    Every published file, every record of a run and the plan are read to the last byte,
+    of an unfinished folder the checkpoints too; tables are read, and their rows checked
+    against each other, only where all bytes are right. Cost: one pass over the folder,
+    about 1 s a GB.
     """
+    plan = plan_of(folder)
+    problems = [plan] if isinstance(plan, Problem) else []
+    known = Plan(()) if isinstance(plan, Problem) else plan
     try:
         manifest = read_manifest(folder)
-    except CorpusError as error:
-        return [_without_manifest(folder, error)]
-    problems = list(_files(folder, manifest))
-    problems += _extras(folder, manifest)
-    problems += _shards(folder, manifest)
-    if not any(p.kind in ("missing", "size", "bytes") for p in problems):
+    except (CorpusError, OSError) as error:
+        return [*_without_manifest(folder, error, plan), *problems]
+    problems += _files(folder, manifest)
+    problems += _extras(folder, manifest["files"])
+    problems += record_problems(folder, known, manifest.get("shards", {}))
+    if not any(p.kind in ("missing", "size", "bytes", "unreadable") for p in problems):
         problems += _rows(folder, manifest)
     return problems
 
 
-def _without_manifest(folder: Path, error: CorpusError) -> Problem:
+def _without_manifest(
+    folder: Path, error: Exception, plan: Plan | Problem
+) -> Iterator[Problem]:
+    """Yield why there is no finished corpus, and the damage in what there is."""
     path = folder / MANIFEST
-    if path.exists() or not folder.is_dir():
-        return Problem(path if path.exists() else folder, str(error), "unreadable")
-    finished = len(finished_ids(folder / "shards"))
-    try:
-        planned = len(Plan.load(folder).runs)
-    except (CorpusError, ValueError, KeyError, TypeError) as damage:
-        return Problem(folder / PLAN, f"is damaged: {damage}", "unreadable")
+    if os.path.lexists(path) or not folder.is_dir():
+        yield Problem(
+            path if os.path.lexists(path) else folder, str(error), "unreadable"
+        )
+    else:
+        yield _unfinished(folder, plan)
+    if folder.is_dir():
+        known = Plan(()) if isinstance(plan, Problem) else plan
+        yield from _extras(folder, ["README.md"], (*TABLES, *HIDDEN_TABLES))
+        yield from record_problems(folder, known, {})
+        yield from checkpoint_problems(folder)
+
+
+def _unfinished(folder: Path, plan: Plan | Problem) -> Problem:
+    finished = finished_ids(folder / "shards")
+    planned = set() if isinstance(plan, Problem) else {r.run_id for r in plan.runs}
+    count = len(finished & planned if planned else finished)
+    of = "unknown" if isinstance(plan, Problem) else len(planned)
     what = (
-        f"is no finished corpus: {finished} of {planned} planned runs are finished and "
+        f"is no finished corpus: {count} of {of} planned runs are finished and "
         "the tables are not built; the same `harness generate` command finishes it"
     )
     return Problem(folder, what, "unfinished")
@@ -98,8 +105,11 @@ def _files(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
     """Yield published files that are not there or not the same."""
     for name, entry in manifest["files"].items():
         path = folder / name
+        fault = file_fault(path.resolve()) if path.is_file() else None
         if not path.is_file():
             yield Problem(path, f"is missing: {_rebuild(folder)}", "missing")
+        elif fault and not fault.bytes_differ:
+            yield Problem(path, f"{fault.what}: {_rebuild(folder)}", "unreadable")
         elif (size := path.stat().st_size) != entry["bytes"]:
             what = f"has {size:,} bytes, expected {entry['bytes']:,}"
             yield Problem(path, f"{what}: {_rebuild(folder)}", "size")
@@ -108,14 +118,25 @@ def _files(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(path, f"{what}: {_rebuild(folder)}", "bytes")
 
 
-def _extras(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
-    """Yield files that neither the manifest nor the training knows."""
-    known = {*manifest["files"], MANIFEST, PLAN}
+def _extras(
+    folder: Path, files: Iterable[str], unlisted: Iterable[str] = ()
+) -> Iterator[Problem]:
+    """Yield files that neither the manifest nor the training knows.
+
+    Args:
+        folder: The corpus folder.
+        files: Those of the manifest.
+        unlisted: Folders whose files are in no manifest yet.
+    """
+    known = {*files, MANIFEST, PLAN}
+    skipped = {*WORK_STATE, *unlisted}
     for place, folders, names in os.walk(folder):
         here = Path(place)
+        links = [name for name in folders if (here / name).is_symlink()]
         if here == folder:
-            folders[:] = [f for f in folders if f not in WORK_STATE]
-        for name in sorted(names):
+            links = [name for name in links if name not in (*skipped, *TABLES)]
+            folders[:] = [name for name in folders if name not in skipped]
+        for name in sorted([*names, *links]):
             path = (here / name).relative_to(folder)
             if path.as_posix() not in known and not _is_hidden_work(path):
                 what = "is in no manifest: move it out of the corpus"
@@ -125,39 +146,6 @@ def _extras(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
 def _is_hidden_work(path: Path) -> bool:
     """Tell whether a crash left the file beside the tables; the next start sweeps."""
     return path.parts[0].startswith(".") and path.parts[0] not in TABLES
-
-
-def _shards(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
-    """Yield shards that differ from those that the tables were built from."""
-    shards = folder / "shards"
-    if not shards.is_dir():  # a published corpus has none
-        return
-    expected = manifest.get("shards", {})
-    mend = "delete it and run the same `harness generate` command: the run is repeated"
-    for name, digest in expected.items():
-        path = shards / name
-        if not path.is_file():
-            if not _was_repeated(shards, name):
-                yield Problem(path, "is missing, though the tables hold it", "missing")
-        elif sha256_of(path) != digest:
-            yield Problem(
-                path, f"has changed since the tables were built: {mend}", "bytes"
-            )
-    current = {f"{i}.parquet" for i in finished_ids(shards)}
-    current |= {f"{i}.failed.parquet" for i in failed_ids(shards)}
-    for name in sorted(current - set(expected)):
-        what = "is not in the tables: the same `harness generate` command adds it"
-        yield Problem(shards / name, what, "outdated")
-    for path in sorted(shards.iterdir()):
-        hidden = path.name.startswith(".")
-        if not hidden and not SHARD_NAME.fullmatch(path.name):
-            yield Problem(path, "is no record of a run and is not read", "extra")
-
-
-def _was_repeated(shards: Path, name: str) -> bool:
-    """Tell whether a failed run's record gave way to a finished one."""
-    finished = name.replace(".failed.parquet", ".parquet")
-    return finished != name and (shards / finished).is_file()
 
 
 def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:

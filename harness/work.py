@@ -6,8 +6,6 @@ it. The tables are left to `harness tables`, which needs the whole installation.
 """
 
 import argparse
-import dataclasses
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -24,7 +22,7 @@ from harness.execution import NAMES, execution_for
 from harness.executors.crew import Crew
 from harness.executors.events import Outcome
 from harness.executors.here import HereExecutor
-from harness.generate import Job, check_version, interruptible, prepare, run_job
+from harness.generate import Job, check_version, interruptible, mended, prepare, run_job
 from harness.plan import Plan
 from harness.progress import Display
 from harness.record import failed_ids, finished_ids
@@ -33,7 +31,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 75
 """As of `harness generate`."""
 
 EPILOG: Final = """\
-Ctrl-C, SIGTERM and SIGUSR1 save the state at the next end of an epoch. Exit codes: 0
+Ctrl-C, SIGTERM and SIGUSR1 keep the state after the next update. Exit codes: 0
 done, 1 failed, 2 bad usage, 75 interrupted: the same command goes on.
 Example: python -m harness.work runs/t4 --grid t4 --profile cifar10 --shard 1/2"""
 
@@ -59,6 +57,9 @@ def _work(options: argparse.Namespace, again: str) -> int:
         _fail(str(error.args[0]), EXIT_USAGE)
     except (ValueError, TypeError) as error:
         _fail(str(error), EXIT_USAGE)
+    job, said = mended(job)
+    for line in said:
+        sys.stderr.write(f"{line}\n")
     outcome = _train(job, crew)
     return _close(job, outcome, again)
 
@@ -96,7 +97,6 @@ def _prepared(options: argparse.Namespace) -> tuple[Job, Crew]:
         ValueError: A value is out of range or does not fit the others.
         RuncastError: Data are missing, or the folder is another version's.
     """
-    index, count = _shard(options.shard)
     if options.threads < 1:
         raise ValueError(f"--threads is {options.threads}, expected at least 1")
     device = _device(options.device)
@@ -109,10 +109,6 @@ def _prepared(options: argparse.Namespace) -> tuple[Job, Crew]:
         deterministic=options.deterministic,
     )
     job = _planned(options, device)
-    # Longest first and dealt out in turn: parts of about one length.
-    cohorts = list(dataclasses.replace(job, finished=frozenset()).pending_cohorts())
-    mine = set(cohorts[index - 1 :: count])
-    runs = tuple(run for run in job.plan.runs if run.cohort_id in mine)
     crew = Crew(
         folder=options.folder,
         source=find_source(options.data_dir),
@@ -120,7 +116,7 @@ def _prepared(options: argparse.Namespace) -> tuple[Job, Crew]:
         jobs=1,
         setting=setting,
     )
-    return dataclasses.replace(job, plan=Plan(runs)), crew
+    return job, crew
 
 
 def _planned(options: argparse.Namespace, device: str) -> Job:
@@ -139,6 +135,7 @@ def _planned(options: argparse.Namespace, device: str) -> Job:
             data_dir=options.data_dir,
             probes=_names(options.probes),
             allow_version=options.allow_version,
+            shard=options.shard,
         )
         return command.prepare(request).job
     for name in ("profile", "limit", "probes"):
@@ -152,18 +149,8 @@ def _planned(options: argparse.Namespace, device: str) -> Job:
             f"{options.folder} holds no plan: name a grid to be planned, such as "
             "--grid t4 --profile digits, or a folder in which one is planned"
         )
-    return prepare(options.folder, plan)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    """Return I and N of "I/N", with 1 <= I <= N."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ValueError(
-            f"--shard is {text!r}, expected I/N with I from 1 to N, such as 1/4 for "
-            "the first of four parts"
-        )
-    return int(match[1]), int(match[2])
+    wanted = Plan(tuple(run for run in plan.runs if run.grids))
+    return prepare(options.folder, wanted, shard=options.shard)
 
 
 def _device(text: str | None) -> str:

@@ -1,7 +1,11 @@
 """Fixtures shared by all tests."""
 
+import fcntl
+import hashlib
 import os
+import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +20,57 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+OLD = ("datasets==3.6.0", "huggingface-hub==0.36.*", "fev==0.10.0")
+"""The oldest readers that must work, and fev, which wants no newer ones either."""
+KEPT = ROOT / ".compat"
+LONG = (
+    "tests/leaderboard/page/test_access.py::test_axe",
+    "tests/baselines/test_foreign.py::test_no_baseline_crashes_at",
+    "tests/test_corpora.py::test_the_command_gives",
+    "tests/leaderboard/test_submissions.py::test_submissions_are_in_order",
+    "tests/harness/hub/test_faults.py::test_after_a_fault_at_any_request_the_same",
+    "tests/benchmarks/",
+    "tests/compat/",
+)
+"""Slow tests of ten seconds and more: begun last, they would leave a core idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest slow tests first; all others stay in their order."""
+    items.sort(
+        key=lambda item: (
+            not (
+                item.nodeid.startswith(LONG)
+                and (
+                    item.get_closest_marker("slow")
+                    or item.get_closest_marker("browser")
+                )
+            )
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def old_python() -> Path:
+    """Python of an environment with `OLD`; made once for all workers, then kept.
+
+    Nothing is compiled that nobody imports: that would take twice the time.
+    """
+    digest = hashlib.sha256("\n".join([sys.version, *OLD]).encode()).hexdigest()[:16]
+    folder = KEPT / digest
+    KEPT.mkdir(exist_ok=True)
+    (KEPT / ".gitignore").write_text("*\n")
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = KEPT / f"making-{uuid.uuid4().hex}"
+            venv = [sys.executable, "-m", "venv", "--without-pip", making]
+            subprocess.run(venv, check=True)
+            pip = [sys.executable, "-m", "pip", "--python", making / "bin/python"]
+            install = [*pip, "install", "--quiet", "--no-compile", *OLD]
+            subprocess.run(install, check=True, capture_output=True)
+            making.rename(folder)
+    return folder / "bin/python"
 
 
 @pytest.fixture(scope="session")

@@ -137,9 +137,11 @@ def _writing(entry: Path) -> Iterator[None]:
     """Say of a file that cannot be written how to mend it."""
     try:
         yield
-    except OSError as error:
+    except (OSError, StorageError) as error:
+        cause = error.__cause__ if isinstance(error, StorageError) else error
+        why = getattr(cause, "strerror", None) or error
         raise StorageError(
-            f"cannot write the cache entry {entry}: {error.strerror or error}; make "
+            f"cannot write the cache entry {entry}: {why}; make "
             "room or mend the permissions, or name another folder in RUNCAST_CACHE_DIR"
         ) from error
 

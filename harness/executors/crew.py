@@ -23,7 +23,7 @@ class Crew:
     setting: Setting
     """How they train, each on its own device."""
     timeout_s: float | None = None
-    """Silence in seconds after which a local worker is killed; None: never."""
+    """Silence in seconds after which a worker is killed; None: never."""
 
     def on(self, device: str) -> Setting:
         """Return how a worker on `device` trains."""

@@ -4,6 +4,8 @@ import enum
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.executors.failure import Kind
+
 
 class Outcome(enum.Enum):
     """How the work on a plan ended."""
@@ -26,3 +28,5 @@ class Event:
     """Statuses of the runs committed, for `done`."""
     error: str = ""
     """What went wrong."""
+    reason: Kind | None = None
+    """What kind of failure it was, for `retried` and `failed`."""

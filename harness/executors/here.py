@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from harness.errors import RuncastError
 from harness.executors.crew import Crew
 from harness.executors.events import Event, Outcome
 from harness.executors.waiting import Waiting
@@ -50,9 +51,13 @@ class HereExecutor:
         Args:
             cohorts: Cohort ids of the folder's plan, longest first.
             on_event: Told about progress and endings.
-            interrupted: Asked between cohorts and epochs; when true the state is saved.
+            interrupted: Asked after every update; when true the state is saved.
+
+        Raises:
+            RuncastError: The device is spoiled for this process.
         """
-        crew, waiting = self._crew, Waiting(cohorts)
+        crew = self._crew
+        waiting = Waiting(crew.folder, cohorts)
         worker = CohortWorker(crew.folder, crew.source, crew.setting)
         while waiting:
             if interrupted():
@@ -81,4 +86,11 @@ class HereExecutor:
             progress=lambda share: on_event(Event("progress", cohort, share=share)),
             interrupted=interrupted,
         )
+        if report.spoiled:
+            last = report.error.strip().splitlines()[-1]
+            device = self._crew.setting.device
+            raise RuncastError(
+                f"this process cannot use {device} any more ({last}): the same command "
+                "again goes on; finished runs are kept"
+            )
         return waiting.after_report(cohort, dataclasses.asdict(report))

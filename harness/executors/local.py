@@ -1,7 +1,7 @@
 """The local executor: warm worker processes, one a core or a device.
 
-A worker that dies is replaced and its cohort tried again; the driver's Ctrl-C reaches
-the workers as a request to stop at the next end of an epoch.
+A worker that dies or hangs is replaced and its cohort tried again; the driver's Ctrl-C
+reaches the workers as a request to keep their state after the next update.
 """
 
 import dataclasses
@@ -9,18 +9,28 @@ import json
 import math
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from harness.datasets import Source
 from harness.device import WORKSPACE
+from harness.errors import RuncastError
 from harness.executors.crew import Crew
 from harness.executors.events import Event, Outcome
+from harness.executors.failure import Kind
 from harness.executors.waiting import Waiting
+
+START_S: Final = 600.0
+"""Seconds that a worker may take to load torch, at least, on a slow file system."""
+STARTS: Final = 3
+"""Workers in a row that may die on a device before they are given work."""
+_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
 def cpu_environment(threads: int) -> dict[str, str]:
@@ -35,6 +45,24 @@ def cpu_environment(threads: int) -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the largest that glibc accepts
         "MALLOC_TRIM_THRESHOLD_": str(8 * 2**30),
     }
+
+
+def visible_device(device: str) -> tuple[str, dict[str, str]]:
+    """Return how a worker names its GPU, and the variables that show it no other.
+
+    Set before torch loads: a process that sees one GPU cannot touch another's memory.
+
+    Args:
+        device: A CUDA device as this process counts them, such as cuda:1.
+
+    Example:
+        >>> visible_device("cuda:1")  # where CUDA_VISIBLE_DEVICES is not set
+        ('cuda:0', {'CUDA_VISIBLE_DEVICES': '1'})
+    """
+    index = int(device.partition(":")[2] or 0)
+    seen = os.environ.get(_VISIBLE)
+    name = seen.split(",")[index].strip() if seen else str(index)
+    return "cuda:0", {_VISIBLE: name}
 
 
 def gpu_environment(source: Source) -> dict[str, str]:
@@ -58,10 +86,13 @@ class _Worker:
         if device == "cpu":
             variables |= cpu_environment(setting.threads)
         else:
-            variables |= gpu_environment(crew.source)
+            name, visible = visible_device(device)
+            setting = crew.on(name)
+            variables |= visible | gpu_environment(crew.source)
         self.device = device
         self.cohort: str | None = None
         self.heard = time.monotonic()
+        self.ready = self.silent = False
         self.process = subprocess.Popen(
             [*command, str(crew.folder), json.dumps(dataclasses.asdict(setting))],
             stdin=subprocess.PIPE,
@@ -110,6 +141,7 @@ class LocalExecutor:
         self._inbox: Inbox = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
+        self._stillborn: Counter[str] = Counter()
         self._outcome = Outcome.DONE
 
     def run(
@@ -125,8 +157,11 @@ class LocalExecutor:
             cohorts: Cohort ids of the folder's plan, longest first.
             on_event: Told about progress and endings.
             interrupted: Asked often; when true the workers are told to stop.
+
+        Raises:
+            RuncastError: Workers die before they are given work.
         """
-        waiting = Waiting(cohorts)
+        waiting = Waiting(self._crew.folder, cohorts, self._crew.devices)
         try:
             for i in range(min(self._crew.jobs, len(cohorts))):
                 self._start(self._crew.devices[i % len(self._crew.devices)])
@@ -160,7 +195,8 @@ class LocalExecutor:
     def _hand_out(self, waiting: Waiting) -> None:
         """Give idle workers their next cohort, or let them go."""
         for worker in list(self._idle):
-            cohort = waiting.take() if self._outcome is Outcome.DONE else None
+            free = self._outcome is Outcome.DONE
+            cohort = waiting.take(worker.device) if free else None
             if cohort is not None:
                 self._idle.remove(worker)
                 worker.cohort, worker.heard = cohort, time.monotonic()
@@ -169,11 +205,14 @@ class LocalExecutor:
                 worker.tell({"stop": True})
 
     def _kill_silent(self) -> None:
-        """Kill workers that have not ended an epoch for too long; they are replaced."""
+        """Kill workers that have made no update for too long; they are replaced."""
         limit_s = self._crew.timeout_s or math.inf
         for worker in self._workers:
             silent_s = time.monotonic() - worker.heard
-            if worker.cohort is not None and silent_s > limit_s:
+            starts = worker.cohort is None and not worker.ready
+            limit = max(limit_s, START_S) if starts else limit_s
+            if (starts or worker.cohort is not None) and silent_s > limit:
+                worker.silent = True
                 worker.process.kill()
 
     def _take_in(self, worker: _Worker, message: Any, waiting: Waiting) -> Event | None:
@@ -182,6 +221,8 @@ class LocalExecutor:
             return self._after_end(worker, waiting)
         worker.heard = time.monotonic()
         if "ready" in message:
+            worker.ready = True
+            self._stillborn[worker.device] = 0
             self._idle.append(worker)
             return None
         cohort = worker.cohort
@@ -189,14 +230,20 @@ class LocalExecutor:
         if "progress" in message:
             return Event("progress", cohort, share=message["progress"])
         worker.cohort = None
-        self._idle.append(worker)
-        return waiting.after_report(cohort, message)
+        if message["ending"] == "interrupted" and self._outcome is Outcome.DONE:
+            waiting.put_back(cohort)  # somebody else told it to stop: it ends
+            return None
+        if message["spoiled"]:
+            worker.tell({"stop": True})
+        else:
+            self._idle.append(worker)
+        return waiting.after_report(cohort, message, worker.device)
 
     def _after_end(self, worker: _Worker, waiting: Waiting) -> Event | None:
-        """Replace a worker that died at work; a worker that was let go just ends.
+        """Replace a worker that ended while there is work.
 
         Raises:
-            RuntimeError: It died before it was given work, so another would too.
+            RuncastError: Several in a row died before they were given work.
         """
         self._workers.remove(worker)
         if worker in self._idle:
@@ -205,15 +252,25 @@ class LocalExecutor:
         worker.close()
         event = None
         if worker.cohort is not None:
-            silent_s = time.monotonic() - worker.heard
-            error = f"worker process died (exit status {code}), last heard of "
-            error += f"{silent_s:.0f} s before"
-            event = waiting.after_failure(worker.cohort, error)
+            kind: Kind = "timeout" if worker.silent else "died"
+            error = _how_it_ended(code, time.monotonic() - worker.heard)
+            event = waiting.after_loss(worker.cohort, kind, error, worker.device)
         elif code != 0:
-            raise RuntimeError(
-                f"a worker process ended with status {code} before it was given work; "
-                "its messages are above (`harness doctor` checks the installation)"
-            )
+            self._stillborn[worker.device] += 1
+            if code > 0 or self._stillborn[worker.device] == STARTS:
+                raise RuncastError(
+                    f"a worker on {worker.device} ended with status {code} before it "
+                    "was given work; its messages are above (`harness doctor` checks "
+                    "the installation)"
+                )
         if waiting and self._outcome is Outcome.DONE:
             self._start(worker.device)
         return event
+
+
+def _how_it_ended(code: int, silent_s: float) -> str:
+    how = f"worker process died (exit status {code}), last heard of {silent_s:.0f} s "
+    how += "before"
+    if code == -signal.SIGKILL:
+        how += "; where nobody killed it, memory may have run out (`dmesg` tells)"
+    return how

@@ -1,14 +1,15 @@
 """The worker process of the local executor: JSON lines in, JSON lines out.
 
 Started as `python -m harness.executors.process FOLDER SETTING`, the setting as JSON. A
-line `{"cohort": ID}` starts work, `{"stop": true}` or the end of the input asks to stop
-at the next end of an epoch.
+line `{"cohort": ID}` starts work; `{"stop": true}`, the end of the input, SIGTERM and
+SIGUSR1 ask to keep the state after the next update and to end.
 """
 
 import dataclasses
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -30,6 +31,14 @@ def main() -> None:
     threading.Thread(
         target=_listen, args=(sys.stdin, orders, stop), daemon=True
     ).start()
+
+    def end(number: int, frame: object) -> None:
+        stop.set()
+        orders.put(None)
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver's to handle
     worker = CohortWorker(folder, find_source(), setting)
     _say(answers, {"ready": True})
     while (cohort := orders.get()) is not None and not stop.is_set():
@@ -38,7 +47,7 @@ def main() -> None:
             progress=lambda share: _say(answers, {"progress": share}),
             interrupted=stop.is_set,
         )
-        _say(answers, dataclasses.asdict(report))
+        _say(answers, dataclasses.asdict(report) | {"spoiled": report.spoiled})
 
 
 def _listen(

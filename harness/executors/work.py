@@ -3,29 +3,34 @@
 Every executor hosts this object; nothing here knows about processes or machines.
 """
 
+import dataclasses
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from harness.attempts import Logbook, Phase
 from harness.checkpoint import CheckpointFile
 from harness.datasets import Source
 from harness.device import Setting, release
 from harness.environment import describe
 from harness.errors import StorageError
+from harness.executors.failure import Kind, kind_of
 from harness.lease import Lease
 from harness.peak import matmul_rate
 from harness.plan import Plan
-from harness.record import RunRecord, finished_ids
+from harness.record import finished_ids
 from harness.spec import RunConfig
 from harness.train import train
 from harness.tuning import Tuner
 from harness.workbench import Workbench
 
 CHECKPOINT_S: Final = 300.0
-"""Seconds of training between checkpoints, at the next end of an epoch."""
+"""Seconds of training between checkpoints."""
+PROGRESS_S: Final = 1.0
+"""Seconds between two signs of life, at least."""
 
 Ending = Literal["done", "busy", "interrupted", "failed", "no-space"]
 
@@ -40,19 +45,36 @@ class Report:
     """Statuses of the runs committed now."""
     error: str = ""
     """What went wrong, for `failed` and `no-space`."""
+    kind: Kind | None = None
+    """What kind of failure it was, for `failed`."""
+
+    @property
+    def spoiled(self) -> bool:
+        """Tell whether this process cannot work on: its device context is broken."""
+        return self.kind == "device"
 
 
 class CohortWorker:
-    """Trains cohorts of one folder's plan on one device, data loaded once."""
+    """Trains cohorts of one folder's plan on one device, data loaded once.
+
+    Args:
+        folder: Corpus folder with its plan.
+        source: Where data are.
+        setting: How to train.
+        checkpoint_s: Seconds of training between checkpoints; 0: after every update.
+    """
 
     def __init__(
         self,
         folder: Path,
         source: Source,
         setting: Setting,
+        *,
+        checkpoint_s: float = CHECKPOINT_S,
     ) -> None:
-        self._folder = folder
+        self._folder, self._checkpoint_s = folder, checkpoint_s
         self._cohorts = Plan.load(folder).cohorts()
+        self._name = setting.device
         self._device = setting.apply()
         self._tuner = Tuner(setting, source.cache_dir)
         self._bench = Workbench(source, self._device)
@@ -71,74 +93,143 @@ class CohortWorker:
 
         Args:
             cohort_id: A cohort of the plan.
-            progress: Told the share done, once an epoch.
-            interrupted: Asked once an epoch; when true the state is saved.
+            progress: Told the share done, every `PROGRESS_S` seconds while something
+                happens: a sign of life.
+            interrupted: Asked after every update; when true the state is saved.
         """
-        lease = Lease.acquire(self._folder / "leases", cohort_id)
-        if lease is None:
-            return Report("busy")
-        with lease:
-            finished = finished_ids(self._folder / "shards")
-            planned = self._cohorts[cohort_id]
-            left = [run.config for run in planned if run.run_id not in finished]
-            if not left:
-                return Report("done")
-            try:
-                return self._train(cohort_id, left, progress, interrupted)
-            except StorageError as error:
-                return Report("no-space", error=str(error))
-            except Exception:  # the worker's boundary: kept in the record
-                return self._failed(left, traceback.format_exc())
+        try:
+            lease = Lease.acquire(self._folder / "leases", cohort_id)
+            if lease is None:
+                return Report("busy")
+            with lease:
+                return self._claimed(cohort_id, progress, interrupted)
+        except StorageError as error:
+            return Report("no-space", error=str(error))
 
-    def _train(
+    def _claimed(
         self,
         cohort_id: str,
-        left: Sequence[RunConfig],
         progress: Callable[[float], None],
         interrupted: Callable[[], bool],
     ) -> Report:
+        left = self._left(cohort_id)
+        if not left:
+            return Report("done")
+        log = Logbook(self._folder, cohort_id, device=self._name)
+        attempt = _Attempt(cohort_id, len(left), log, progress, interrupted)
+        report = self._in_parts(attempt, left)
+        log.end(report.kind or report.ending, report.error)
+        return report
+
+    def _left(self, cohort_id: str) -> list[RunConfig]:
+        finished = finished_ids(self._folder / "shards")
+        planned = self._cohorts[cohort_id]
+        return [run.config for run in planned if run.run_id not in finished]
+
+    def _in_parts(self, attempt: "_Attempt", left: list[RunConfig]) -> Report:
+        """Train runs together; where memory does not suffice, half of them at a time.
+
+        Raises:
+            StorageError: A file could not be written.
+        """
+        parts, statuses = [left], list[str]()
+        while parts:
+            part = parts.pop(0)
+            report = self._guarded(attempt, part, whole=part is left)
+            if report.kind == "oom" and len(part) > 1:
+                release(self._device)
+                half = len(part) // 2
+                parts = [part[:half], part[half:], *parts]
+            elif report.ending != "done":
+                return report
+            statuses += report.statuses
+        self._checkpoint(attempt, left, whole=True).discard()
+        return Report("done", tuple(statuses))
+
+    def _guarded(
+        self, attempt: "_Attempt", part: Sequence[RunConfig], *, whole: bool
+    ) -> Report:
+        """Train runs together and turn what goes wrong into a report."""
+        try:
+            return self._train(attempt, part, whole=whole)
+        except StorageError:
+            raise
+        except Exception as error:  # the worker's boundary
+            return Report("failed", error=traceback.format_exc(), kind=kind_of(error))
+
+    def _train(
+        self, attempt: "_Attempt", part: Sequence[RunConfig], *, whole: bool
+    ) -> Report:
         started = time.perf_counter()
-        self._bench.prepare(left[0], lambda share: progress(0.0))  # a sign of life
+        self._bench.prepare(part[0], lambda share: attempt.tell("loading"))
         loaded = time.perf_counter() - started
-        rate = matmul_rate(self._device, left[0].precision)
-        checkpoint = CheckpointFile(self._folder / "checkpoints", cohort_id)
+        rate = matmul_rate(self._device, part[0].precision)
+        checkpoint = self._checkpoint(attempt, part, whole=whole)
+        earlier = {"earlier_attempts": len(attempt.log.earlier)}
         records = train(
-            left,
-            self._bench.data(left[0]),
-            ood=self._bench.cells(left[0]),
-            environment=self._environment | {"matmul_flops_per_s": rate},
+            part,
+            self._bench.data(part[0]),
+            ood=self._bench.cells(part[0]),
+            environment=self._environment | {"matmul_flops_per_s": rate} | earlier,
             loaded_s=loaded,
             checkpoint=checkpoint,
-            checkpoint_due=_every(CHECKPOINT_S),
-            interrupted=interrupted,
-            progress=progress,
-            execution=self._tuner.known(left[0]).execution,
+            checkpoint_due=_every(self._checkpoint_s),
+            interrupted=attempt.interrupted,
+            progress=attempt.advance,
+            execution=self._tuner.known(part[0]).execution,
         )
         if records is None:
             return Report("interrupted")
         release(self._device)
+        lost = {"lost_s": attempt.log.lost_s / attempt.num_runs}
         for record in records:
-            record.save(self._folder / "shards")
+            with_lost = dataclasses.replace(record, costs=record.costs | lost)
+            with_lost.save(self._folder / "shards")
         checkpoint.discard()
         return Report("done", tuple(record.status for record in records))
 
-    def _failed(self, left: Sequence[RunConfig], error: str) -> Report:
-        for config in left:
-            record = RunRecord(
-                config=config,
-                status="failed",
-                num_steps=0,
-                steps_per_epoch=0,
-                environment=dict[str, Any](self._environment),
-                error=error,
-            )
-            record.save(self._folder / "shards")
-        return Report("failed", error=error)
+    def _checkpoint(
+        self, attempt: "_Attempt", part: Sequence[RunConfig], *, whole: bool
+    ) -> CheckpointFile:
+        stem = attempt.cohort_id if whole else f"{attempt.cohort_id}-{part[0].run_id}"
+        return CheckpointFile(
+            self._folder / "checkpoints",
+            stem,
+            on_saved=attempt.log.saved,
+            on_loaded=attempt.log.resumed,
+        )
 
 
-def _every(seconds: float) -> Callable[[], bool]:
+class _Attempt:
+    """Work on one cohort, with those who want to know how far it is."""
+
+    def __init__(
+        self,
+        cohort_id: str,
+        num_runs: int,
+        log: Logbook,
+        progress: Callable[[float], None],
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self.cohort_id, self.num_runs = cohort_id, num_runs
+        self.log, self.interrupted = log, interrupted
+        self._progress = progress
+        self._due = _every(PROGRESS_S, at_once=True)
+
+    def tell(self, phase: Phase, step: int = 0, num_steps: int = 0) -> None:
+        """Note how far the work is, and give a sign of life, both now and then."""
+        if self._due():
+            self.log.beat(phase, step, num_steps)
+            self._progress(step / num_steps if num_steps else 0.0)
+
+    def advance(self, step: int, num_steps: int) -> None:
+        """Take in the updates done and planned."""
+        self.tell("training" if step < num_steps else "scoring", step, num_steps)
+
+
+def _every(seconds: float, *, at_once: bool = False) -> Callable[[], bool]:
     """Return a question that is answered with yes once every `seconds`."""
-    last = time.monotonic()
+    last = time.monotonic() - (seconds if at_once else 0.0)
 
     def due() -> bool:
         nonlocal last

@@ -78,7 +78,7 @@ def _why(count: int, total: int) -> str:
 def curve_sizes(corpus: Corpus) -> pl.DataFrame:
     """Return a row a run and signal: n, how many values, and last, the last step."""
     files = [n for n in corpus.manifest["files"] if n.startswith("curves/")]
-    rows = pl.scan_parquet([corpus.path(name) for name in files])
+    rows = pl.scan_parquet([corpus.path(name) for name in files], glob=False)
     steps = pl.col("steps").list
     return (
         rows.select("run_id", "signal", n=steps.len(), last=steps.last())

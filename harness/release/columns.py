@@ -128,6 +128,11 @@ _COSTS: Final = {
     "cost.load_s": Column("time spent on loading data, a share of its cohort's", "s"),
     "cost.save_s": Column("time spent on checkpoints, a share of its cohort's", "s"),
     "cost.wait_s": Column("time charged to nothing else, a share of its cohort's", "s"),
+    "cost.lost_s": Column(
+        "time that earlier attempts spent after their last checkpoint, a share of its "
+        "cohort's",
+        "s",
+    ),
     "cost.train_images": Column(
         "images passed forward and backward by training", "image"
     ),
@@ -152,6 +157,12 @@ _COSTS: Final = {
     ),
     "environment.threads": Column("processor threads used", "1"),
     "environment.machine": Column("instruction set, such as x86_64"),
+    "environment.cpu_capability": Column(
+        "vector instructions that torch used on the processor, such as AVX512"
+    ),
+    "environment.earlier_attempts": Column(
+        "times that work on its cohort was begun before", "1"
+    ),
     "environment.data_fingerprint": Column("digest of the decoded data set"),
     "environment.num_classes": Column("classes of the data set", "1"),
     "environment.packing": Column("runs trained side by side in its cohort", "1"),

@@ -68,7 +68,9 @@ def _runs_of_signals(corpus: Corpus) -> dict[str, int]:
     counts: dict[str, int] = {}
     for names in blocks.values():
         pairs = pl.concat(
-            pl.read_parquet(corpus.path(name), columns=["run_id", "signal"]).unique()
+            pl.read_parquet(
+                corpus.path(name), columns=["run_id", "signal"], glob=False
+            ).unique()
             for name in names
         )
         for signal, n in pairs.unique().group_by("signal").len().rows():

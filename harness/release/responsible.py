@@ -112,7 +112,7 @@ def provenance(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         manifest: Its manifest.
     """
     urls = {s.name: f"{HUB}/{s.repo}" for s in HUB_SETS if s.repo is not None}
-    runs = pl.scan_parquet(folder / "runs" / "*.parquet")
+    runs = pl.scan_parquet(sorted((folder / "runs").glob("*.parquet")), glob=False)
     names: list[str] = []
     if "dataset.name" in runs.collect_schema():
         found = runs.select(pl.col("dataset.name").drop_nulls().unique().sort())

@@ -96,6 +96,13 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus.open(folder / "corpus")
 
 
+def in_halves(task: Task) -> Task:
+    """Return a task whose folds are two: fewer fits of equally broken curves."""
+    if task.split.name != "grouped_folds":
+        return task
+    return dataclasses.replace(task, split=Part("grouped_folds", {"folds": 2}))
+
+
 def declined(corpus: Corpus, task: Task) -> dict[str, Counter[str]]:
     """Return how many of its examples each predictor declined, by reason."""
     question, answers = ask(corpus, task)
@@ -114,15 +121,15 @@ def declined(corpus: Corpus, task: Task) -> dict[str, Counter[str]]:
 def test_no_baseline_crashes_on_foreign_curves(foreign, name):
     task = TASKS.get(name)()
     assert unavailable(task, foreign) is None
-    halves = Part("grouped_folds", {"folds": 2})
-    found = declined(foreign, dataclasses.replace(task, split=halves))
+    found = declined(foreign, in_halves(task))
+    assert not found[task.reference]
     assert not found["median"]
     assert not found["forest"]
     assert found["nearest_curves"].total() < RUNS / 4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TASKS.names())
+@pytest.mark.parametrize("name", [n for n in TASKS.names() if n not in SOME])
 def test_no_baseline_crashes_at_any_task_that_may_be_asked(foreign, name):
     task = TASKS.get(name)()
     if why := unavailable(task, foreign):

@@ -1,11 +1,8 @@
 """A released corpus, the Hub that has it, and an environment with old readers."""
 
-import hashlib
 import os
 import shutil
-import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +15,6 @@ from tests.compat.placing import place
 from tests.hub.server import Hub
 from tests.tasks.full_corpus import build_full
 
-OLD = ("datasets==3.6.0", "huggingface-hub==0.36.*")
-"""The oldest readers that must work."""
-KEPT = Path(__file__).resolve().parents[2] / ".compat"
 NOTES = Notes(
     version="1.0.0",
     released="2026-11-20",
@@ -45,22 +39,6 @@ def hub(release: Path, tmp_path: Path) -> Iterator[Hub]:
     with Hub(tmp_path / "hub", xet=False) as running:
         place(running, REPO, release, TAG)
         yield running
-
-
-@pytest.fixture(scope="session")
-def old_python() -> Path:
-    """Python of an environment with the readers `OLD`; made once, then kept."""
-    digest = hashlib.sha256("\n".join([sys.version, *OLD]).encode()).hexdigest()[:16]
-    folder = KEPT / digest
-    if not folder.exists():
-        KEPT.mkdir(exist_ok=True)
-        (KEPT / ".gitignore").write_text("*\n")
-        making = KEPT / f"making-{uuid.uuid4().hex}"
-        subprocess.run([sys.executable, "-m", "venv", making], check=True)
-        install = [making / "bin/python", "-m", "pip", "install", "--quiet", *OLD]
-        subprocess.run(install, check=True, capture_output=True)
-        making.rename(folder)
-    return folder / "bin/python"
 
 
 @pytest.fixture(

@@ -209,7 +209,7 @@ def test_an_interrupt_keeps_the_work_and_the_same_command_resumes(
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
-    assert "the same command again resumes" in out
+    assert "interrupted: this goes on: harness generate --grid" in out
     assert list((tmp_path / "checkpoints").glob("c-*.pt"))
     code, _, err = command_line(*arguments)
     assert code == 0, err

@@ -1,5 +1,6 @@
 """Accounts of a run add up to the time that passed."""
 
+import ast
 import time
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from harness.clock import Clock
 from harness.train import train
+from tests.conftest import ROOT
 from tests.harness.toy import toy_data, toy_run
 
 CPU = torch.device("cpu")
@@ -72,3 +74,17 @@ def test_the_accounts_of_a_cohort_are_its_wall_time():
     assert records[0].costs["train_flops"] == pytest.approx(
         24 * 8 * 2 * (3 * products - 64 * 16), rel=0.4
     )
+
+
+def test_spans_are_taken_from_clocks_that_no_one_sets():
+    """`time.time` jumps with the wall clock; it may be compared with times of files."""
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "harness").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in ("time.time", "datetime.now", "datetime.utcnow")
+    }
+    ages_of_files = {"storage", "crews", "datasets/cache", "executors/sent_back"}
+    shown = {"attempts", "status_text", "rate", "watch"}
+    assert readers == {f"harness/{name}.py" for name in ages_of_files | shown}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import harness.plan
-from harness import command
+from harness import command, scout
 from harness.command import Request, prepare
 from harness.errors import CorpusError, DataError
 from harness.estimate import Estimate
@@ -34,7 +34,11 @@ def request_(tmp_path, cache, monkeypatch) -> Request:
         ({"profile": "digit"}, KeyError, "did you mean 'digits'"),
         ({"device": "gpu"}, ValueError, "device 'gpu' is not known to torch"),
         ({"executor": "slurm"}, ValueError, "no executor is called 'slurm'"),
-        ({"executor": "ray", "timeout_s": 9.0}, ValueError, "leave it out with Ray"),
+        (
+            {"ray_address": "auto"},
+            ValueError,
+            "names a Ray cluster: add --executor ray",
+        ),
         ({"limit": 0}, ValueError, "limit is 0, expected a positive number"),
         ({"evals_per_epoch": 21}, ValueError, "evals_per_epoch is 21, expected 1"),
         ({"data_dir": Path("/no/such")}, DataError, "the local mirror /no/such is not"),
@@ -87,7 +91,7 @@ def test_on_a_processor_bfloat16_profiles_train_in_float32(request_, capsys):
 
 
 def test_a_dry_run_counts_what_other_grids_share(request_, monkeypatch):
-    monkeypatch.setattr(command, "estimate", lambda *_: Estimate(100.0, 1e6, 2.5))
+    monkeypatch.setattr(scout, "estimate", lambda *_: Estimate(100.0, 1e6, 2.5))
     report = command.dry_run(prepare(request_))
     assert report["runs"] == 18
     assert report["shared_with_other_grids"] == {"t1": 12, "t10": 3, "t4": 9, "t8": 12}

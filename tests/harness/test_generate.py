@@ -7,7 +7,7 @@ import pytest
 
 from harness.executors.events import Event
 from harness.generate import TRAINING_SHARE, Progress, interruptible
-from harness.progress import duration
+from harness.spans import duration
 
 
 def test_progress_weighs_cohorts_and_tells_the_time_left(monkeypatch):

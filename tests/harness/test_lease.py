@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.lease import STALE_S, Lease
+from harness.errors import StorageError
+from harness.lease import STALE_S, Claim, Lease
 
 
 def test_a_claim_has_one_holder_until_it_is_given_back(tmp_path):
@@ -87,3 +88,53 @@ def test_threads_racing_for_a_dead_holders_work_never_both_win(tmp_path):
             ]
             assert sum(one.result() is not None for one in tries) == 1
     assert {path.suffix for path in tmp_path.iterdir()} == {".lease"}
+
+
+def test_a_claim_tells_who_holds_it_and_an_unreadable_one_belongs_to_nobody(tmp_path):
+    with Lease.acquire(tmp_path, "c-1"):
+        claim = Claim.read(tmp_path / "c-1.lease")
+        assert (claim.name, claim.host, claim.pid) == (
+            "c-1",
+            socket.gethostname(),
+            os.getpid(),
+        )
+        assert not claim.is_gone(claim.heard + 1e9)  # its process lives
+    assert Claim.read(tmp_path / "c-1.lease") is None
+    for text in ("", "[]", "{", "null", '{"host": 1}', '{"host": "a", "pid": "x"}'):
+        odd = Claim.parse("c-1", text, 0.0)
+        assert (odd.host, odd.pid) == ("", 0)
+        assert (odd.is_gone(STALE_S), odd.is_gone(STALE_S + 1)) == (False, True)
+
+
+@pytest.mark.parametrize("skew_s", [-3600.0, 3600.0])
+def test_whether_a_claim_is_silent_the_clock_of_the_files_tells(
+    tmp_path, monkeypatch, skew_s
+):
+    owner = {"host": "elsewhere", "pid": 1, "start": "1"}
+    (tmp_path / "living.lease").write_text(json.dumps(owner))
+    (tmp_path / "silent.lease").write_text(json.dumps(owner))
+    long_ago = time.time() - STALE_S - 60
+    os.utime(tmp_path / "silent.lease", (long_ago, long_ago))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + skew_s)
+    assert Lease.acquire(tmp_path, "living") is None
+    assert Lease.acquire(tmp_path, "silent") is not None
+
+
+def test_a_process_of_another_container_with_the_same_name_is_not_taken_for_dead(
+    tmp_path,
+):
+    place = "another start of a machine, or another container"
+    owner = {"host": socket.gethostname(), "pid": 1, "start": "1", "place": place}
+    (tmp_path / "x.lease").write_text(json.dumps(owner))
+    assert Lease.acquire(tmp_path, "x") is None
+    (tmp_path / "y.lease").write_text(json.dumps({**owner, "place": ""}))
+    assert Lease.acquire(tmp_path, "y") is not None
+
+
+def test_what_is_no_file_in_the_place_of_a_claim_is_told(tmp_path):
+    (tmp_path / "x.lease").mkdir()
+    os.mkfifo(tmp_path / "y.lease")
+    for name in ("x", "y"):
+        with pytest.raises(StorageError, match=rf"{name}\.lease.*is no file"):
+            Lease.acquire(tmp_path, name)

@@ -10,7 +10,8 @@ from harness.errors import CorpusError
 from harness.lease import Lease
 from harness.plan import Plan, PlannedRun
 from harness.publish import build
-from harness.status import STATES, status, status_text
+from harness.status import STATES, status
+from harness.status_text import status_text
 
 
 def spent(record, costs, environment):
@@ -61,15 +62,16 @@ def test_runs_are_counted_by_state_and_grid(planned_folder):
     assert found.planned == 13
     assert found.counts == counts(completed=9, diverged=2, failed=1, pending=1)
     assert found.grids == {"a/x": found.counts, "b/x": counts(pending=1)}
-    assert (found.tables, found.workers, found.is_done) == ("current", 0, False)
+    assert (found.tables, found.workers, found.is_done) == ("current", (), False)
     assert [f.error for f in found.failures] == ["RuntimeError: out of memory"]
+    assert sum(found.counts.values()) == found.planned
 
 
 def test_runs_of_a_living_worker_are_running(planned_folder):
     with Lease.acquire(planned_folder / "leases", "c-3"):
         found = status(planned_folder)
     assert found.counts == counts(completed=9, diverged=2, failed=1, running=1)
-    assert found.workers == 1
+    assert [worker.cohort for worker in found.workers] == ["c-3"]
     assert status(planned_folder).counts["running"] == 0
 
 
@@ -78,11 +80,15 @@ def test_a_dead_workers_lease_does_not_count(planned_folder):
     path.parent.mkdir(exist_ok=True)
     gone = {"host": socket.gethostname(), "pid": 2**22 + 1, "start": "1"}
     path.write_text(json.dumps(gone))
-    assert status(planned_folder).workers == 0
+    found = status(planned_folder)
+    assert (found.workers, [g.pid for g in found.gone]) == ((), [2**22 + 1])
+    assert found.counts["running"] == 0
     path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "start": "1"}))
-    assert status(planned_folder).workers == 1
+    assert [w.host for w in status(planned_folder).workers] == ["elsewhere"]
     os.utime(path, (time.time() - 3600,) * 2)
-    assert status(planned_folder).workers == 0
+    found = status(planned_folder)
+    assert (found.workers, [g.host for g in found.gone]) == ((), ["elsewhere"])
+    assert "the next start takes over" in status_text(found)
 
 
 def test_shards_beyond_the_tables_are_read(planned_folder, make_record):
@@ -136,9 +142,12 @@ def test_the_text_names_every_grid_and_failure_in_80_columns(planned_folder):
     assert "RuntimeError: out of memory" in text
     assert "the same `harness generate` command goes on" in text
     assert max(map(len, text.splitlines()[1:])) <= 80
-    many = dataclasses.replace(found, failures=found.failures * 15, workers=2)
-    assert "and 5 more" in status_text(many)
-    assert "2 at work" in status_text(many)
+    alike = dataclasses.replace(found, failures=found.failures * 15)
+    assert f"{found.failures[0].run_id} and 14 more" in status_text(alike)
+    (one,) = found.failures
+    others = tuple(dataclasses.replace(one, error=f"E{i}") for i in range(15))
+    many = dataclasses.replace(found, failures=others)
+    assert "and 5 more like these" in status_text(many)
 
 
 def test_costs_are_those_of_the_finished_runs(priced_folder):
@@ -151,7 +160,7 @@ def test_costs_are_those_of_the_finished_runs(priced_folder):
         "compile": (2, 4.0, 4 / 23),
         "wait": (2, 0.0, 0.0),
         "probe.hessian": (2, 2.0, 2 / 23),
-        **dict.fromkeys(("eval", "log", "save", "load"), (0, None, None)),
+        **dict.fromkeys(("eval", "log", "save", "load", "lost"), (0, None, None)),
     }
     gpu, cpu = found.groups
     assert (gpu.device, gpu.execution, gpu.packing, gpu.runs) == ("GPU", "graph", 2, 2)

@@ -170,7 +170,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     data = bytearray(latest.read_bytes())
     data[len(data) // 2] ^= 1
     latest.write_bytes(data)
-    assert file.load()["step"] == 16  # saved after epochs 1, 2 and 3 of 8 steps
+    assert file.load()["step"] == 30  # saved after each of 32 steps but the last
     assert "is damaged" in caplog.text
     (resumed,) = train(runs, toy_data(), checkpoint=file)
     assert same_outcome(resumed, _single(runs[0], toy_data()))
@@ -218,6 +218,25 @@ def test_a_loss_that_stays_far_above_chance_counts_as_divergence():
     high = record.curves["train_loss"].values[-200:] > 10 * math.log(4)
     assert high.all()
     assert record.events[0].detail["reason"].startswith("loss above ten times chance")
+
+
+def test_running_statistics_that_break_are_divergence_though_the_loss_is_finite(
+    tmp_path,
+):
+    runs = [toy_run(seed=s, model="resnet20", epochs=3) for s in range(2)]
+    file = CheckpointFile(tmp_path, "c-x")
+    steps = iter(range(1, 100))
+    train(runs, toy_data(), checkpoint=file, interrupted=lambda: next(steps) == 11)
+    saved = file.load()
+    name = next(k for k in saved["rows"]["buffers"] if k.endswith("running_var"))
+    saved["rows"]["buffers"][name][0, 0] = float("nan")
+    file.save(saved)
+    broken, sound = train(runs, toy_data(), checkpoint=file)
+    assert (broken.status, sound.status) == ("diverged", "completed")
+    assert broken.diverged_step == 16  # the end of the epoch of 8 updates
+    assert np.isfinite(broken.curves["train_loss"].values).all()
+    assert broken.events[-1].detail["reason"] == "running statistics not finite"
+    assert same_outcome(sound, _single(runs[1], toy_data()))
 
 
 def test_label_smoothing_is_recorded_beside_the_plain_cross_entropy():

@@ -26,8 +26,8 @@ from harness.manifest import read_manifest
 from harness.plan import PLAN, Plan
 from harness.profiles import Profile
 from harness.record import RunRecord, same_outcome
+from harness.sealed import read_sealed, write_sealed
 from harness.spec import RunConfig
-from harness.storage import read_parquet, write_parquet
 from harness.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,8 +202,8 @@ def test_a_missing_mirror_is_no_mistake_of_usage(work, tmp_path):
 
 def test_a_folder_of_another_version_is_refused_unless_it_is_allowed(work, tmp_path):
     Plan(()).save(tmp_path)
-    old = read_parquet(tmp_path / PLAN).replace_schema_metadata({"runcast": "0.0.1"})
-    write_parquet(tmp_path / PLAN, old)
+    old = read_sealed(tmp_path / PLAN).replace_schema_metadata({"runcast": "0.0.1"})
+    write_sealed(tmp_path / PLAN, old)
     code, _, err = work(tmp_path)
     assert code == 1
     assert "was begun by runcast 0.0.1" in err

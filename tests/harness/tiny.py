@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+import torch
+
 from harness.profiles import Profile, digits
 from harness.spec import Part, Recording, RunConfig
 
@@ -62,6 +64,22 @@ def hanging_model(in_shape: tuple[int, ...], num_classes: int) -> None:
         marker.touch()
         time.sleep(3600)
     raise RuntimeError("built after all")
+
+
+def spoiling_model(in_shape: tuple[int, ...], num_classes: int) -> torch.nn.Module:
+    """Break the device's context the first time that it is built here."""
+    marker = Path(os.environ["RUNCAST_CACHE_DIR"]) / "spoiled-once"
+    if not marker.exists():
+        marker.touch()
+        raise torch.AcceleratorError("CUDA error: an illegal memory access")
+    size = in_shape[0] * in_shape[1] * in_shape[2]
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size, num_classes))
+
+
+def spoiling_grid(base: Profile) -> list[RunConfig]:
+    """Return one run whose model breaks the device when it is first built."""
+    model = Part("tests.harness.tiny:spoiling_model")
+    return [dataclasses.replace(base.run(), model=model)]
 
 
 def hanging_grid(base: Profile) -> list[RunConfig]:

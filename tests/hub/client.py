@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from tests.hub.server import Hub
@@ -26,11 +27,11 @@ def pointed_at(
         hub: A running Hub.
         home: The folder `HF_HOME`; use the same for a second visit.
         offline: As `HF_HUB_OFFLINE=1`.
-        impatient: Retries do not sleep 1, 2, 4, 8, 8 s (up to 3 s in Xet), but a
-            `Retry-After` is still waited for, plus 1 s, and a download that broke
-            off resumes after 1 s.
+        impatient: Retries do not sleep 1, 2, 4, 8, 8 s (up to 3 s in Xet), and a
+            download that broke off resumes at once rather than after 1 s, but a
+            `Retry-After` is still waited for, plus 1 s.
     """
-    from huggingface_hub import HfFileSystem, constants, hf_api, utils
+    from huggingface_hub import HfFileSystem, constants, file_download, hf_api, utils
     from huggingface_hub.utils import _xet
 
     quiet = utils.are_progress_bars_disabled()
@@ -39,6 +40,9 @@ def pointed_at(
         if impatient:
             variables["HF_XET_CLIENT_RETRY_BASE_DELAY"] = "1ms"
             stack.enter_context(_no_sleep(utils))
+            # All that this module wants of `time` is to sleep before it resumes.
+            at_once = SimpleNamespace(sleep=lambda seconds: None)
+            stack.enter_context(_attributes(file_download, {"time": at_once}))
         stack.enter_context(_variables(variables))
         stack.enter_context(_attributes(constants, _constants(hub, home, offline)))
         # The functions of the package's top level are methods of this one object.

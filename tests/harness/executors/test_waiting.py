@@ -1,48 +1,138 @@
-"""The queue of cohorts: order, retries, cohorts held elsewhere."""
+"""The queue of cohorts: order, retries by kind of failure, cohorts held elsewhere."""
+
+import pytest
 
 from harness.executors import waiting
-from harness.executors.waiting import MAX_ATTEMPTS, Waiting
+from harness.executors.failure import ATTEMPTS, KINDS
+from harness.executors.waiting import Waiting
+from harness.plan import Plan, PlannedRun
+from harness.record import RunRecord, shard_path
 
 DONE = {"ending": "done", "statuses": ["completed", "diverged"], "error": ""}
 BUSY = {"ending": "busy", "statuses": [], "error": ""}
-FAILED = {"ending": "failed", "statuses": [], "error": "boom"}
 
 
-def test_cohorts_are_handed_out_in_order_and_once():
-    queue = Waiting(["a", "b"])
+def failed(kind):
+    return {"ending": "failed", "statuses": [], "error": "boom", "kind": kind}
+
+
+@pytest.fixture
+def folder(tmp_path, make_record):
+    """A folder that plans the cohorts a and b, of two runs each."""
+    runs = [make_record(seed=seed).config for seed in range(4)]
+    cohorts = ["a", "a", "b", "b"]
+    planned = (
+        PlannedRun(run, run.run_id, cohort, ("grid",))
+        for run, cohort in zip(runs, cohorts, strict=True)
+    )
+    Plan(tuple(planned)).save(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_cohorts_are_handed_out_in_order_and_once(folder):
+    queue = Waiting(folder, ["a", "b"])
     assert [queue.take(), queue.take(), queue.take()] == ["a", "b", None]
     assert not queue
 
 
-def test_a_finished_cohort_becomes_an_event_with_its_statuses():
-    queue = Waiting(["a"])
+def test_a_finished_cohort_becomes_an_event_with_its_statuses(folder):
+    queue = Waiting(folder, ["a"])
     event = queue.after_report(queue.take(), DONE)
     assert (event.kind, event.cohort) == ("done", "a")
     assert event.statuses == ("completed", "diverged")
 
 
-def test_a_failed_cohort_comes_again_behind_the_others_and_at_most_thrice():
-    queue = Waiting(["a", "b"])
-    kinds = []
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_failed_cohort_comes_again_behind_the_others_as_often_as_its_kind_may(
+    folder, kind
+):
+    queue = Waiting(folder, ["a", "b"])
+    seen = []
     while (cohort := queue.take()) is not None:
-        report = FAILED if cohort == "a" else DONE
-        kinds.append((cohort, queue.after_report(cohort, report).kind))
-    assert kinds == [
-        ("a", "retried"),
-        ("b", "done"),
-        ("a", "retried"),
-        ("a", "failed"),
-    ]
-    assert sum(cohort == "a" for cohort, _ in kinds) == MAX_ATTEMPTS
+        report = failed(kind) if cohort == "a" else DONE
+        event = queue.after_report(cohort, report)
+        seen.append((cohort, event.kind, event.reason))
+    again = [("a", "retried", kind)] * (ATTEMPTS[kind] - 1)
+    assert [each for each in seen if each[0] == "a"] == [*again, ("a", "failed", kind)]
+    assert seen.index(("b", "done", None)) == min(1, len(again)) or not again
 
 
-def test_a_cohort_held_elsewhere_waits_without_counting_as_a_failure(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
-    queue = Waiting(["a"])
+def test_only_failures_of_the_machines_are_tried_again():
+    retried = {kind for kind, count in ATTEMPTS.items() if count > 1}
+    assert retried == {"data", "oom", "device", "died", "timeout"}
+    assert max(ATTEMPTS.values()) == 3  # two retries
+    assert ATTEMPTS["timeout"] == 2
+
+
+def test_a_cohort_that_is_given_up_is_recorded_with_the_reason(folder):
+    queue = Waiting(folder, ["a"])
+    for _ in range(3):
+        event = queue.after_loss(queue.take(), "died", "exit status -9", "cuda:0")
+    assert (event.kind, event.reason) == ("failed", "died")
+    ids = [run.run_id for run in Plan.load(folder).cohorts()["a"]]
+    paths = [shard_path(folder / "shards", i, failed=True) for i in ids]
+    assert sorted(paths) == sorted((folder / "shards").iterdir())
+    for record in map(RunRecord.load, paths):
+        assert (record.status, record.error) == ("failed", "exit status -9")
+        (event,) = record.events
+        assert event.detail == {"reason": "died", "attempts": 3}
+
+
+def test_runs_of_the_cohort_that_finished_are_not_failed(folder, make_record):
+    finished = make_record(seed=0)
+    finished.save(folder / "shards")
+    queue = Waiting(folder, ["a"])
+    assert queue.after_report(queue.take(), failed("error")).kind == "failed"
+    names = sorted(path.name for path in (folder / "shards").iterdir())
+    other = make_record(seed=1).config.run_id
+    expected = [f"{finished.config.run_id}.parquet", f"{other}.failed.parquet"]
+    assert names == sorted(expected)
+
+
+def test_a_cohort_waits_a_while_for_another_device_than_where_it_failed(folder, clock):
+    queue = Waiting(folder, ["a"], ["cuda:0", "cuda:1"])
+    queue.after_report(queue.take("cuda:0"), failed("device"), "cuda:0")
+    assert queue.take("cuda:0") is None
+    assert queue.take("cuda:1") == "a"
+    queue.after_report("a", failed("device"), "cuda:1")
+    clock[0] += waiting.ELSEWHERE_S + 0.1  # and no other is free
+    assert queue.take("cuda:1") == "a"
+
+
+def test_the_only_device_does_not_wait_for_another(folder):
+    queue = Waiting(folder, ["a"], ["cpu", "cpu"])
+    queue.after_report(queue.take("cpu"), failed("died"), "cpu")
+    assert queue.take("cpu") == "a"
+
+
+def test_a_cohort_whose_worker_was_stopped_comes_first_and_is_no_failure(folder):
+    queue = Waiting(folder, ["a", "b"])
+    queue.put_back(queue.take())
+    assert [queue.take(), queue.take()] == ["a", "b"]
+    event = queue.after_report("a", failed("timeout"))
+    assert event.kind == "retried"
+
+
+def test_a_cohort_held_elsewhere_waits_without_counting_as_a_failure(folder, clock):
+    queue = Waiting(folder, ["a"])
     for _ in range(10):
         assert queue.after_report(queue.take(), BUSY) is None
         assert queue
         assert queue.take() is None
-        now[0] += waiting.BUSY_WAIT_S + 0.1
+        clock[0] += waiting.BUSY_WAIT_S + 0.1
     assert queue.take() == "a"
+
+
+def test_a_cohort_that_cannot_be_given_up_for_want_of_space_stops_the_grid(folder):
+    (folder / "shards").write_text("a file where a folder is needed")
+    queue = Waiting(folder, ["a"])
+    event = queue.after_report(queue.take(), failed("error"))
+    assert event.kind == "no-space"
+    assert "cannot write" in event.error

@@ -17,8 +17,8 @@ WINDOWS = {
     "window 5-15": np.arange(20, 61) / 4,
     "ten epochs": np.arange(5, 15) + 0.5,
 }
-STARTS = [(0.0, 0.3), (0.5, 0.5), (1.0, 2.0), (1.0, 5.0)]
-"""Fractions of the least loss as E, and alphas, from which scipy begins."""
+ALPHAS = np.geomspace(*ALPHA_RANGE, 3000)
+"""A dense grid, from the best point of which scipy begins."""
 
 
 def shifted(t, floor, scale, alpha):
@@ -38,37 +38,43 @@ def realistic(t, num, sigma, seed=0):
     return clean * np.exp(sigma * draw.standard_normal((num, len(t))))
 
 
-def best_of_scipy(t, curve):
-    """Least sum of squares that curve_fit reaches from several starts."""
-    least, parameters = np.inf, None
-    for fraction, alpha in STARTS:
-        start = (fraction * curve.min(), 1.0, alpha)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", OptimizeWarning)
-                with np.errstate(all="ignore"):
-                    p, _ = curve_fit(
-                        shifted, t, curve, start, jac=jacobian, xtol=1e-12, ftol=1e-14
-                    )
-        except RuntimeError:
-            continue
-        rss = np.square(curve - shifted(t, *p)).sum()
-        if rss < least:
-            least, parameters = rss, p
-    return least, parameters
+def best_of_grid(t, loss):
+    """The alpha of `ALPHAS` with the least sum of squares, and that sum, [N]."""
+    powers = t ** -ALPHAS[:, None]
+    powers -= powers.mean(axis=1, keepdims=True)
+    powers /= np.linalg.norm(powers, axis=1, keepdims=True)
+    told = (loss - loss.mean(axis=1, keepdims=True)) @ powers.T
+    total = len(t) * loss.var(axis=1)
+    return ALPHAS[np.square(told).argmax(axis=1)], total - np.square(told).max(axis=1)
+
+
+def best_of_scipy(t, curve, alpha, rss):
+    """Least sum of squares that curve_fit reaches from the best alpha of the grid."""
+    design = np.stack([np.ones_like(t), t**-alpha], axis=1)
+    start = (*np.linalg.lstsq(design, curve)[0], alpha)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)
+            with np.errstate(all="ignore"):
+                p, _ = curve_fit(
+                    shifted, t, curve, start, jac=jacobian, xtol=1e-12, ftol=1e-14
+                )
+    except RuntimeError:
+        return rss, alpha
+    return min(rss, np.square(curve - shifted(t, *p)).sum()), p[2]
 
 
 def count_misses(t, loss):
-    """Curves fitted, and those where scipy found a better optimum in the range."""
+    """Curves fitted, and those where a better optimum was found in the range."""
     fit = fit_shifted_power(t, loss)
     misses = 0
-    for i, curve in enumerate(loss):
-        rss, p = best_of_scipy(t, curve)
-        inside = p is not None and ALPHA_RANGE[0] < p[2] < ALPHA_RANGE[1]
+    for i, (alpha, rss) in enumerate(zip(*best_of_grid(t, loss), strict=True)):
         if fit.ok[i]:
-            misses += fit["rss"][i] > rss * (1 + 1e-6)
-        else:
-            misses += inside
+            least, _ = best_of_scipy(t, loss[i], alpha, rss)
+            misses += fit["rss"][i] > least * (1 + 1e-6)
+        elif ALPHA_RANGE[0] < alpha < ALPHA_RANGE[1]:
+            _, alpha = best_of_scipy(t, loss[i], alpha, rss)
+            misses += ALPHA_RANGE[0] < alpha < ALPHA_RANGE[1]
     return int(fit.ok.sum()), misses
 
 

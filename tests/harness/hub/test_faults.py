@@ -114,7 +114,7 @@ def test_after_a_fault_at_any_request_a_download_ends_whole(
         assert verify(out) == []
         shutil.move(out, tmp_path / f"whole-{next(places)}")
 
-    # without Xet a broken body is waited for, a second each time: every fifth request
+    # without Xet each file has requests of its own, much alike: every fifth of them
     outcomes = list(struck(hub, tmp_path, kind, ask, every=1 if hub.xet else 5))
     assert len(outcomes) >= 4
     assert set(outcomes) != {"answered"}

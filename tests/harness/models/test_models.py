@@ -142,6 +142,8 @@ def test_networks_without_norm_train(name: str, options: dict[str, bool]) -> Non
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if loss.item() < 0.25:  # half of what is asked
+            break
     assert loss.item() < 0.5  # chance is ln 10 = 2.3
 
 

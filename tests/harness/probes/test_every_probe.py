@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -98,8 +99,9 @@ def test_a_run_has_the_same_values_alone_and_beside_others(name):
 def test_an_interrupted_run_has_the_values_of_an_uninterrupted_one(name, tmp_path):
     runs, whole = cohort(small(name)), trained(name)
     file = CheckpointFile(tmp_path, "c")
-    answers = iter([True])
-    train(runs, toy_data(), checkpoint=file, interrupted=lambda: next(answers))
+    updates = itertools.count(1)  # stopped in the middle of the second epoch
+    train(runs, toy_data(), checkpoint=file, interrupted=lambda: next(updates) == 11)
+    assert file.load()["step"] == 11
     rest = train(runs, toy_data(), checkpoint=file)
     for one, other in zip(whole, rest, strict=True):
         assert measured(one) == measured(other)

@@ -1,5 +1,6 @@
 """What surrounds every probe: the loop, checkpoints, records and prices."""
 
+import itertools
 import json
 
 import numpy as np
@@ -58,11 +59,11 @@ def test_an_interrupted_run_with_probes_equals_an_uninterrupted_one(tmp_path):
     runs = [toy_run(seed=s, probes=(Part(NORMS), Part(UNSURE))) for s in range(2)]
     whole = train(runs, toy_data())
     file = CheckpointFile(tmp_path, "c")
-    answers = iter([False, True])
-    assert (
-        train(runs, toy_data(), checkpoint=file, interrupted=lambda: next(answers))
-        is None
+    updates = itertools.count(1)  # stopped in the middle of the second epoch
+    interrupted = train(
+        runs, toy_data(), checkpoint=file, interrupted=lambda: next(updates) == 11
     )
+    assert interrupted is None
     rest = train(runs, toy_data(), checkpoint=file)
     for one, other in zip(whole, rest, strict=True):
         assert same_outcome(one, other)
@@ -74,8 +75,8 @@ def test_a_checkpoint_may_hold_more_runs_than_are_left(tmp_path):
     runs = [toy_run(seed=s, probes=(Part(NORMS),)) for s in range(3)]
     whole = train(runs, toy_data())
     file = CheckpointFile(tmp_path, "c")
-    answers = iter([True])
-    train(runs, toy_data(), checkpoint=file, interrupted=lambda: next(answers))
+    updates = itertools.count(1)
+    train(runs, toy_data(), checkpoint=file, interrupted=lambda: next(updates) == 9)
     (rest,) = train(runs[2:], toy_data(), checkpoint=file)
     assert same_outcome(rest, whole[2])
 

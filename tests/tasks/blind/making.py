@@ -1,6 +1,7 @@
 """Blind releases, and copies of them in which something is planted."""
 
 import dataclasses
+import functools
 import hashlib
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.record import Curve, RunRecord
 from harness.seeds import stream
 from tasks.blind.release import Request, Result
 from tasks.blind.release import blind as make_blind
+from tests.tasks.full_corpus import build_full
 
 KEY = hashlib.sha256(b"a key of the tests 6").digest()
 """Hides the run that diverged where learning rates are planned."""
@@ -43,6 +45,18 @@ def distinct(one: RunRecord) -> RunRecord:
     values = loss * np.exp(0.1 * noise.standard_normal(len(loss)))
     curve = Curve(steps, values.astype(np.float32))
     return dataclasses.replace(one, curves=one.curves | {"train_loss": curve})
+
+
+@functools.cache
+def whole_below(base: Path) -> Corpus:
+    """Build what is hidden of, once in a session whichever folder's tests ask."""
+    return build_full(base / "whole" / "corpus", distinct)
+
+
+@functools.cache
+def made_below(base: Path) -> Result:
+    """Make the release of it, once too."""
+    return release(whole_below(base), base / "blind")
 
 
 def planted(made: Result, folder: Path, name: str, change) -> Result:
