@@ -20,13 +20,22 @@ def read_digested(path: Path) -> bytes:
     Raises:
         CorpusError: It cannot be read, or differs from its digest.
     """
-    if not path.is_file():
-        raise CorpusError(f"{path} is missing or no regular file")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error}") from error
+    data = read_whole(path)
     digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
         raise CorpusError(f"{path} is damaged: it differs from its digest")
     return payload
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the bytes of a file; a pipe or a folder is not opened.
+
+    Raises:
+        CorpusError: It is missing, no regular file, or cannot be read.
+    """
+    if not path.is_file():
+        raise CorpusError(f"{path} is missing or no regular file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error}") from error

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from harness import __version__
+from harness.compare import first_difference
 from harness.damage import Fault, plan_fault, read_record
-from harness.difference import first_difference
 from harness.errors import CorpusError, RuncastError
 from harness.lease import Lease
 from harness.manifest import MANIFEST

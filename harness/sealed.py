@@ -12,6 +12,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.digested import read_whole
 from harness.errors import CorpusError
 from harness.storage import write_parquet
 
@@ -38,12 +39,7 @@ def read_sealed(path: Path, columns: list[str] | None = None) -> pa.Table:
     Raises:
         CorpusError: It is missing, no regular file, damaged, or was never sealed.
     """
-    if not path.is_file():
-        raise CorpusError(f"{path} is missing or no regular file")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error}") from error
+    data = read_whole(path)
     _check(path, data)
     try:
         return pq.read_table(pa.BufferReader(data), columns=columns)
@@ -57,12 +53,7 @@ def check_seal(path: Path) -> None:
     Raises:
         CorpusError: As `read_sealed`.
     """
-    if not path.is_file():
-        raise CorpusError(f"{path} is missing or no regular file")
-    try:
-        _check(path, path.read_bytes())
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error}") from error
+    _check(path, read_whole(path))
 
 
 def _check(path: Path, data: bytes) -> None:

@@ -1,6 +1,6 @@
 """Train a recorded run again, alone and on this machine, and compare every number."""
 
-from harness.replay.compare import SignalReport, compare, environment_changes
+from harness.compare import SignalReport, compare, environment_changes
 from harness.replay.recorded import Recorded, find
 from harness.replay.report import document, report_text
 from harness.replay.retrain import Options, prepare, retrain

@@ -84,7 +84,7 @@ def _signals(found: Replay) -> list[str]:
             f"{s.same:,}",
             s.first_step,
             *("-" if x is None else f"{x:.2g}" for x in (s.max_abs, s.max_rel)),
-            s.first,
+            "{} recorded, {} replayed".format(*s.first) if s.first else "",
         )
         for s in sorted(differ, key=lambda s: s.first_step or 0)[:MOST_LINES]
     ]

@@ -6,13 +6,13 @@ from typing import Any, Final, Literal, NamedTuple
 import polars as pl
 
 from harness import seed_noise
-from harness.record import RunRecord
-from harness.replay.compare import (
+from harness.compare import (
     AT_END,
     SignalReport,
     compare,
     environment_changes,
 )
+from harness.record import RunRecord
 from harness.replay.recorded import Recorded
 from harness.seed_noise import ACCURACY
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.compare import first_difference
 from harness.corpus import Corpus
-from harness.difference import first_difference
 from harness.errors import CorpusError, RuncastError
 from harness.generate import finish
 from harness.lease import Lease
@@ -312,11 +312,16 @@ def test_the_first_difference_of_two_records_is_found(make_record):
     assert "train_loss at step 51: " in (first_difference(one, late) or "")
     assert " and nan" in (first_difference(one, early) or "")
     assert "grad_norm at step 4: " in (first_difference(one, early) or "")
-    count = one.final["test_correct"]
-    assert first_difference(one, events) == f"final.test_correct: {count} and 7"
-    assert first_difference(one, cut) == "lr at step 100: 100 values and 99 values"
+    count = float(one.final["test_correct"])
+    told = f"final.test_correct at step 100: {count} and 7.0"
+    assert first_difference(one, events) == told
+    last = one.curves["lr"].values[-1]
+    assert first_difference(one, cut) == f"lr at step 100: {last!s} and no value"
     status = dataclasses.replace(one, status="diverged")
-    assert first_difference(one, status) == "status: completed and diverged"
+    told = "outcome at step 100: status completed and status diverged"
+    assert first_difference(one, status) == told
+    unknown = dataclasses.replace(one, error="another")
+    assert "errors" in (first_difference(one, unknown) or "")
 
 
 def test_the_command_merges_and_builds_the_tables(part, tmp_path, command_line):

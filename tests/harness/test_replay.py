@@ -26,12 +26,12 @@ def test_curves_are_compared_by_step_and_bit(make_record):
     x = replay.compare(one, other)[0]
     # 2.0 to 2.5, 0.0 to -0.0, two NaN, -0.5 to -0.25; the last NaN agrees; no step 9
     assert (x.signal, x.values, x.same, x.first_step) == ("x", 6, 1, 1)
-    assert x.first == "2.0 recorded, 2.5 replayed"
+    assert x.first == ("2.0", "2.5")
     assert (x.max_abs, x.max_rel) == (0.5, 0.5)
     shorter = dataclasses.replace(one, curves={"x": Curve(steps[:4], mine[:4])})
     x = replay.compare(one, shorter)[0]
     assert (x.values, x.same, x.first_step) == (5, 4, 6)
-    assert x.first == "nan recorded, no value replayed"
+    assert x.first == ("nan", "no value")
     assert (x.max_abs, x.max_rel) == (None, None)
 
 
@@ -51,11 +51,13 @@ def test_scores_events_and_the_outcome_are_compared_at_the_end(make_record):
     }
     assert wrong["events"].first_step == 7
     assert wrong["outcome"].first == (
-        f"diverged_step {record.diverged_step} recorded, diverged_step 7 replayed"
+        f"diverged_step {record.diverged_step}",
+        "diverged_step 7",
     )
     cell = record.ood[0]
     assert wrong["ood.corrupted.loss"].first == (
-        f"{cell.corruption} {cell.severity} {cell.loss} recorded, no value replayed"
+        f"{cell.corruption} {cell.severity} {cell.loss}",
+        "no value",
     )
     assert wrong["final.test_correct"].first_step == record.diverged_step
 

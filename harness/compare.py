@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from harness.record import Curve, RunRecord
+from harness.record import Curve, RunRecord, same_outcome
 
 AT_END: Final = ("final.", "ood.")
 """Beginnings of the names of what is scored when a run has ended."""
@@ -33,8 +33,8 @@ class SignalReport:
     """Values that both have, with the same bits: NaN equals NaN of one payload only."""
     first_step: int | None
     """First step whose value differs or is missing on one side; None: none."""
-    first: str | None
-    """Both values there."""
+    first: tuple[str, str] | None
+    """Both values there, as text."""
     max_abs: float | None
     """Largest absolute difference where both are finite; None: no such pair."""
     max_rel: float | None
@@ -70,6 +70,25 @@ def compare(recorded: RunRecord, replayed: RunRecord) -> tuple[SignalReport, ...
     for name in sorted({*left, *right}):
         reports.append(_cells(name, end, left.get(name, {}), right.get(name, {})))
     return tuple(report for report in reports if report.values)
+
+
+def first_difference(one: RunRecord, other: RunRecord) -> str | None:
+    """Return where two records of a run first differ, as text; None if they agree.
+
+    The earliest step at which a signal differs in any bit is where two trainings
+    parted. Costs and environment do not count.
+
+    Example:
+        "train_loss at step 7: 1.25 and 1.5"
+    """
+    if same_outcome(one, other):
+        return None
+    wrong = [(r.first_step, r) for r in compare(one, other) if not r.agrees]
+    if not wrong:
+        return "what they say of their signals or errors"
+    step, report = min(wrong, key=lambda pair: pair[0] or 0)
+    a, b = report.first or ("", "")
+    return f"{report.signal} at step {step}: {a} and {b}"
 
 
 def environment_changes(
@@ -127,7 +146,7 @@ def _numbers(
             str(side[first]) if has[first] else "no value"
             for side, has in zip(sides, there, strict=True)
         )
-        text = f"{labels[first]} {a} recorded, {b} replayed".strip()
+        text = (f"{labels[first]} {a}".strip(), b)
     return SignalReport(
         signal=name,
         values=len(steps),
@@ -175,7 +194,7 @@ def _texts(name: str, pairs: Iterable[tuple[int, str, str]]) -> SignalReport:
     """Compare texts: step, recorded, replayed."""
     rows = list(pairs)
     bad = [(step, a, b) for step, a, b in rows if a != b]
-    first = f"{bad[0][1]} recorded, {bad[0][2]} replayed" if bad else None
+    first = bad[0][1:] if bad else None
     return SignalReport(
         signal=name,
         values=len(rows),
