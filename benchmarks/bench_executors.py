@@ -26,8 +26,8 @@ from harness.device import Setting  # noqa: E402
 from harness.executors.crew import Crew  # noqa: E402
 from harness.executors.events import Event, Outcome  # noqa: E402
 from harness.executors.local import LocalExecutor  # noqa: E402
-from harness.executors.ray import RayExecutor  # noqa: E402
-from harness.executors.ray_cluster import Cluster  # noqa: E402
+from harness.executors.ray.cluster import Cluster  # noqa: E402
+from harness.executors.ray.executor import RayExecutor  # noqa: E402
 from harness.generate import prepare, run_job  # noqa: E402
 from harness.models.mlp import Mlp  # noqa: E402
 from harness.plan import Plan, PlannedRun  # noqa: E402

@@ -11,7 +11,7 @@ from harness.generate import Executor
 from harness.scout import Looks, Scout
 
 if TYPE_CHECKING:
-    from harness.executors.ray_scout import RayScout
+    from harness.executors.ray.scout import RayScout
 
 
 class Site(Protocol):
@@ -99,7 +99,7 @@ class RaySite:
         threads: int,
         address: str | None = None,
     ) -> None:
-        from harness.executors.ray_cluster import Cluster
+        from harness.executors.ray.cluster import Cluster
 
         self._cluster: Cluster = Cluster.join(address, cores=(jobs or 0) * threads)
         self._scout: RayScout | None = None
@@ -117,14 +117,14 @@ class RaySite:
         """Return who times work on a GPU there, or on the processor here."""
         if self.devices == ("cpu",):
             return Scout(setting, source, _tell)
-        from harness.executors.ray_scout import RayScout
+        from harness.executors.ray.scout import RayScout
 
         self._scout = RayScout(self._cluster, setting, source)
         return self._scout
 
     def executor(self, crew: Crew) -> Executor:
         """Return actors."""
-        from harness.executors.ray import RayExecutor
+        from harness.executors.ray.executor import RayExecutor
 
         tuned = self._scout.leave() if self._scout else {}
         return RayExecutor(crew, self._cluster, elastic=self._elastic, tuned=tuned)

@@ -25,9 +25,9 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Tell how far a folder is, who works on it, what failed, and what it costs."""
-    from harness import watch as watching
     from harness.status import Reader
-    from harness.status_text import status_text
+    from harness.status import watch as watching
+    from harness.status.text import status_text
 
     if watch:
         code = watching.watch(folder, every_s=every, as_json=as_json)

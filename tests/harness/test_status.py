@@ -11,7 +11,7 @@ from harness.lease import Lease
 from harness.plan import Plan, PlannedRun
 from harness.publish import build
 from harness.status import STATES, status
-from harness.status_text import status_text
+from harness.status.text import status_text
 
 
 def spent(record, costs, environment):

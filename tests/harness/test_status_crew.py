@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from harness.attempts import Attempt
-from harness.crews import now_for, time_in
 from harness.errors import CorpusError
 from harness.lease import STALE_S, Claim, Lease
 from harness.plan import Plan, PlannedRun
-from harness.rate import window_s
 from harness.record import Event
 from harness.status import Reader, status
-from harness.status_text import plain_line, status_text
+from harness.status.crews import now_for, time_in
+from harness.status.rate import window_s
+from harness.status.text import plain_line, status_text
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3600.0

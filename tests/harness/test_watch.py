@@ -24,10 +24,10 @@ from harness.lease import Lease
 from harness.plan import PLAN, Plan, PlannedRun
 from harness.publish import build
 from harness.status import STATES, status
-from harness.watch import Picture, watch
+from harness.status.watch import Picture, watch
 
 ROOT = Path(__file__).resolve().parents[2]
-WATCH = "import sys; from pathlib import Path; from harness.watch import watch\n"
+WATCH = "import sys; from pathlib import Path; from harness.status.watch import watch\n"
 WATCH += (
     "sys.exit(watch(Path(sys.argv[1]), every_s=0.1, patience_s=float(sys.argv[2])))"
 )

@@ -13,9 +13,9 @@ from harness.device import Setting
 from harness.errors import RuncastError
 from harness.executors.crew import Crew
 from harness.executors.events import Outcome
-from harness.executors.ray import RayExecutor
-from harness.executors.ray_cluster import share_of_gpu
-from harness.executors.ray_words import News, Order, Place
+from harness.executors.ray.cluster import share_of_gpu
+from harness.executors.ray.executor import RayExecutor
+from harness.executors.ray.words import News, Order, Place
 from harness.plan import Plan, PlannedRun
 from harness.record import RunRecord, finished_ids
 

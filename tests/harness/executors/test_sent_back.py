@@ -6,7 +6,12 @@ import torch
 from harness import attempts
 from harness.checkpoint import CheckpointFile
 from harness.errors import CorpusError
-from harness.executors.sent_back import Desk, discard_checkpoints, handed_out, take_in
+from harness.executors.ray.sent_back import (
+    Desk,
+    discard_checkpoints,
+    handed_out,
+    take_in,
+)
 from harness.plan import Plan, PlannedRun
 from harness.record import RunRecord, same_outcome
 

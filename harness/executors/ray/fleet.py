@@ -15,10 +15,10 @@ from harness import __version__
 from harness.checkout import commit
 from harness.errors import RuncastError
 from harness.executors.crew import Crew
-from harness.executors.ray_actor import Actor
-from harness.executors.ray_cluster import Cluster, worker_room
-from harness.executors.ray_member import Member
-from harness.executors.ray_words import DRIVER_S, Claim, Terms
+from harness.executors.ray.actor import Actor
+from harness.executors.ray.cluster import Cluster, worker_room
+from harness.executors.ray.member import Member
+from harness.executors.ray.words import DRIVER_S, Claim, Terms
 from harness.storage import TEMPORARY_PREFIX, write_text
 
 STARTS: Final = 3

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import RuncastError
-from harness.executors.ray_cluster import Cluster
+from harness.executors.ray.cluster import Cluster
 
 FREE_S: Final = 45.0
 """Seconds to wait for a free GPU; workers of a driver before may hold all of them."""
@@ -147,7 +147,7 @@ class RemoteScout:
         if self._scout is None:
             from harness.device import Setting
             from harness.executors.local import gpu_environment
-            from harness.executors.ray_actor import source_here
+            from harness.executors.ray.actor import source_here
             from harness.scout import Scout
 
             source = source_here(*self._places)

@@ -25,7 +25,7 @@ from harness.manifest import MANIFEST
 from harness.plan import PLAN
 from harness.spans import duration
 from harness.status import Reader, Status
-from harness.status_text import (
+from harness.status.text import (
     WIDTH,
     grid_lines,
     pace_lines,

@@ -8,9 +8,9 @@ from typing import Final
 
 from harness.columns import aligned, percent
 from harness.costs import costs_text
-from harness.crews import Loss, Retried, Worker
 from harness.spans import duration
 from harness.status import STATES, Failure, Status
+from harness.status.crews import Loss, Retried, Worker
 
 WIDTH: Final = 80
 SHOWN: Final = 10

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness import __version__
 from harness.checkout import commit
-from harness.executors.ray_words import (
+from harness.executors.ray.sent_back import Desk
+from harness.executors.ray.words import (
     DRIVER_S,
     FORSAKEN_S,
     NEWS_S,
@@ -29,7 +30,6 @@ from harness.executors.ray_words import (
     Place,
     Terms,
 )
-from harness.executors.sent_back import Desk
 
 if TYPE_CHECKING:
     from harness.datasets import Source

@@ -10,7 +10,7 @@ from typing import Any, Final
 from harness.environment import allowed_cores
 from harness.errors import RuncastError
 from harness.executors.local import cpu_environment
-from harness.executors.ray_words import NAMESPACE, Terms
+from harness.executors.ray.words import NAMESPACE, Terms
 
 ADDRESS: Final = "RAY_ADDRESS"
 _VARIABLES: Final = {

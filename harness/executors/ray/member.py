@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.executors.ray_words import News, Order, Place
-from harness.executors.sent_back import discard_checkpoints, take_in
+from harness.executors.ray.sent_back import discard_checkpoints, take_in
+from harness.executors.ray.words import News, Order, Place
 from harness.lease import Lease
 
 GONE_S = 5.0

@@ -14,7 +14,11 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from harness.costs import Costs, costs
-from harness.crews import (
+from harness.errors import CorpusError
+from harness.lease import Claim
+from harness.manifest import MANIFEST
+from harness.plan import PLAN, Plan
+from harness.status.crews import (
     Gone,
     Noted,
     Notes,
@@ -25,12 +29,8 @@ from harness.crews import (
     now_for,
     retried,
 )
-from harness.ended import Ended, EndedRuns, Signature, signature
-from harness.errors import CorpusError
-from harness.lease import Claim
-from harness.manifest import MANIFEST
-from harness.plan import PLAN, Plan
-from harness.rate import Rate, Spending, rate, spending, work
+from harness.status.ended import Ended, EndedRuns, Signature, signature
+from harness.status.rate import Rate, Spending, rate, spending, work
 
 STATES: Final = ("completed", "diverged", "failed", "running", "pending")
 """A run is in one of these: finished twice over, failed, on a worker, or to do."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from harness.crews import Noted, Worker
 from harness.plan import PlannedRun
+from harness.status.crews import Noted, Worker
 from harness.weights import share_done, weight
 
 WINDOW_S: Final = 600.0

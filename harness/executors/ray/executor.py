@@ -13,11 +13,11 @@ from harness.errors import CorpusError, StorageError
 from harness.executors.crew import Crew
 from harness.executors.events import Event, Outcome
 from harness.executors.failure import Kind
-from harness.executors.ray_cluster import Cluster
-from harness.executors.ray_fleet import Fleet
-from harness.executors.ray_member import Member
-from harness.executors.ray_words import News, Order
-from harness.executors.sent_back import handed_out
+from harness.executors.ray.cluster import Cluster
+from harness.executors.ray.fleet import Fleet
+from harness.executors.ray.member import Member
+from harness.executors.ray.sent_back import handed_out
+from harness.executors.ray.words import News, Order
 from harness.executors.waiting import Waiting
 from harness.plan import PLAN, Plan
 from harness.storage import sha256_of

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from harness import attempts
 from harness.attempts import Attempt
-from harness.ended import Signature, listing
 from harness.lease import STALE_S, Claim
+from harness.status.ended import Signature, listing
 from harness.storage import TEMPORARY_PREFIX
 from harness.weights import share_done
 
