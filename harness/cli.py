@@ -63,7 +63,7 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code == EXIT_CTRL_C:
             again = shlex.join(["harness", *sys.argv[1:]])
-            fail(f"stopped at once; this starts it again: {again}", EXIT_INTERRUPTED)
+            fail(f"stopped; to go on: {again}", EXIT_INTERRUPTED)
         raise
 
 

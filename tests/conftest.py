@@ -24,6 +24,13 @@ OLD = ("datasets==3.6.0", "huggingface-hub==0.36.*", "fev==0.10.0")
 """The oldest readers that must work, and fev, which wants no newer ones either."""
 KEPT = ROOT / ".compat"
 LONG = (
+    "tests/harness/test_cli.py::test_the_t4_grid",
+    "tests/cluster/test_two_nodes.py",
+    "tests/harness/executors/test_ray.py",
+    "tests/harness/executors/test_local.py",
+    "tests/harness/test_crash_points.py",
+    "tests/harness/test_hostile_folders.py::test_a_thousand",
+    "tests/harness/test_work.py::test_processes",
     "tests/leaderboard/page/test_access.py::test_axe",
     "tests/baselines/test_foreign.py::test_no_baseline_crashes_at",
     "tests/test_corpora.py::test_the_command_gives",
@@ -37,17 +44,13 @@ LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest slow tests first; all others stay in their order."""
-    items.sort(
-        key=lambda item: (
-            not (
-                item.nodeid.startswith(LONG)
-                and (
-                    item.get_closest_marker("slow")
-                    or item.get_closest_marker("browser")
-                )
-            )
-        )
-    )
+    marks = ("slow", "browser", "root")
+
+    def comes_late(item: pytest.Item) -> bool:
+        marked = any(item.get_closest_marker(name) for name in marks)
+        return not (marked and item.nodeid.startswith(LONG))
+
+    items.sort(key=comes_late)
 
 
 @pytest.fixture(scope="session")

@@ -51,9 +51,12 @@ def grid_lines(status: Status) -> list[str]:
     rows: list[tuple[str, ...]] = [("", "planned", *STATES)]
     for name, counts in grids.items():
         cells = (f"{counts[state] or '-'}" for state in STATES)
-        label = name if len(name) <= LABEL else f"{name[: LABEL - 1]}~"
+        label = name if len(name) <= LABEL else ""
         rows.append((label, f"{sum(counts.values())}", *cells))
     lines = aligned(rows, right=range(1, 7))
+    for place, name in reversed([*enumerate(grids, start=1)]):
+        if len(name) > LABEL:  # above its numbers
+            lines.insert(place, name)
     if status.orphans:
         lines.append(
             f"orphans: {_count(status.orphans, 'run')} of grids that have changed; "

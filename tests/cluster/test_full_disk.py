@@ -10,7 +10,7 @@ from tests.harness.test_cli import GRID, TINY, environment, harness
 
 __all__ = ["environment"]  # a fixture
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.root
 
 
 def mount(*arguments):

@@ -23,7 +23,7 @@ from tests.harness.test_cli import TINY, assert_same, environment, harness
 
 __all__ = ["environment"]  # a fixture
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.root
 GRID = ["--grid", "tests.cluster.two_nodes:grid"]
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
 

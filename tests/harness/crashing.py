@@ -1,9 +1,10 @@
 """Stop a worker dead between any two of its operations on files, then let it go on.
 
-Run as `python -m tests.harness.crashing FOLDER OPTIMIZER EVERY`: trains a cohort with a
-run of every schedule, counts its operations on files, then for every EVERY-th of them
-trains it once more in a folder of its own, in a process that ends there by `os._exit`,
-and lets another process go on. Writes one JSON line a point.
+Run as `python -m tests.harness.crashing FOLDER OPTIMIZER FIRST EVERY`: trains a cohort
+with a run of every schedule, counts its operations on files, then for the FIRST of them
+and every EVERY-th after it trains the cohort once more in a folder of its own, in a
+process that ends there by `os._exit`, and lets another process go on. Writes one JSON
+line a point.
 """
 
 import dataclasses
@@ -34,11 +35,11 @@ OPERATIONS = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.utime"}
 
 
 def main() -> None:
-    base, optimizer, every = sys.argv[1:]
+    base, optimizer, first, every = sys.argv[1:]
     whole = Path(base) / "whole"
     total = in_child(lambda: trained(whole, optimizer, stop_at=None))
     expected = records(whole)
-    for point in range(1, total + 1, int(every)):
+    for point in range(int(first), total + 1, int(every)):
         folder = Path(base) / f"crash-{point}"
         code = in_child(lambda f=folder, p=point: trained(f, optimizer, stop_at=p))
         damaged = damaged_files(folder)
@@ -109,11 +110,13 @@ def plan(folder: Path, optimizer: str) -> None:
     if (folder / "plan.parquet").exists():
         return
     probe = Part("update_direction", {"cadence": "epochs:3", "window": 2})
-    base = profile().run(optimizer=optimizer, batch_size=128)
-    runs = (
-        dataclasses.replace(base, schedule=Part(name), probes=(probe,)).resolve()
-        for name in SCHEDULES.names()
+    base = dataclasses.replace(
+        profile().run(batch_size=128),
+        optimizer=Part(optimizer, {"lr": 0.002}),
+        probes=(probe,),
     )
+    schedules = (Part(name) for name in SCHEDULES.names())
+    runs = [dataclasses.replace(base, schedule=each).resolve() for each in schedules]
     Plan(tuple(PlannedRun(r, r.run_id, COHORT, ("grid",)) for r in runs)).save(folder)
 
 

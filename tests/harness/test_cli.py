@@ -5,6 +5,7 @@ Where signals or several drivers are the point it has processes of its own; else
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -61,15 +62,23 @@ def assert_same(one: Path, other: Path) -> None:
     assert all(same_outcome(a[name], b[name]) for name in a)
 
 
-@pytest.fixture(scope="module")
-def whole(environment, tmp_path_factory) -> Path:
-    """The tiny corpus, trained in one go with two workers."""
-    folder = tmp_path_factory.mktemp("whole") / "corpus"
-    code, out, err = harness(
-        environment, "generate", *GRID, *TINY, "--out", str(folder), "--jobs", "2"
-    )
-    assert code == 0, err
-    assert "12 of 12 runs finished" in out
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory) -> Path:
+    """The tiny corpus, trained in one go by two workers, once for all tests."""
+    base = tmp_path_factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = place / "whole" / "corpus"
+    folder.parent.mkdir(exist_ok=True)
+    cache = {"RUNCAST_CACHE_DIR": str(folder.parent / "cache"), "PYTHONPATH": str(ROOT)}
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "corpus.json").exists():
+            code, out, err = harness(
+                {k: v for k, v in os.environ.items() if k[:3] != "HF_"} | cache,
+                *("generate", *GRID, *TINY, "--out", str(folder), "--jobs", "2"),
+            )
+            assert code == 0, err
+            assert "12 of 12 runs finished" in out
     return folder
 
 

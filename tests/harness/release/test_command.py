@@ -247,7 +247,7 @@ def test_ctrl_c_leaves_no_trace_and_the_same_command_goes_on(plain, tmp_path):
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 75, said
-        assert "the same command again resumes" in said
+        assert f"stopped; to go on: harness publish {plain} --to {REPO}" in said
         assert list(scratch.iterdir()) == []
         hub.faults.clear()
         subprocess.run(command, env=environment, check=True, capture_output=True)
