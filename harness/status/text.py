@@ -40,7 +40,9 @@ def status_text(status: Status) -> str:
         lines += ["", *trouble]
     if spent := costs_text(status.costs):
         lines += ["", *spent]
-    return "\n".join([lines[0], *(line[:WIDTH] for line in lines[1:])])
+    commands = ("  python ", "  harness ")  # to be typed: whole, however long
+    told = (line if line.startswith(commands) else line[:WIDTH] for line in lines[1:])
+    return "\n".join([lines[0], *told])
 
 
 def grid_lines(status: Status) -> list[str]:

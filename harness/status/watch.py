@@ -263,12 +263,17 @@ def _end(status: Status, left_s: float) -> tuple[str, int] | None:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Make SIGTERM end the watching as Ctrl-C does, so that the terminal is mended."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Make SIGINT and SIGTERM end the watching, so that the terminal is mended.
+
+    A shell may have started this with SIGINT ignored.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {n: signal.signal(n, signal.default_int_handler) for n in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _cut(lines: list[str], room: int) -> list[str]:
