@@ -42,7 +42,9 @@ def read_sealed(path: Path, columns: list[str] | None = None) -> pa.Table:
     data = read_whole(path)
     _check(path, data)
     try:
-        return pq.read_table(pa.BufferReader(data), columns=columns)
+        # pyarrow's data set reader leaves threads that may abort Python at its exit
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            return file.read(columns=columns, use_threads=False)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise CorpusError(f"{path} is damaged: {error}") from error
 

@@ -1,5 +1,8 @@
 """Sealed Parquet: ordinary to every reader, and no changed byte passes."""
 
+import subprocess
+import sys
+
 import duckdb
 import numpy as np
 import polars as pl
@@ -10,6 +13,7 @@ from harness.errors import CorpusError
 from harness.sealed import check_seal, read_sealed, write_sealed
 from harness.seeds import stream
 from harness.storage import read_parquet, write_parquet
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -28,6 +32,20 @@ def sealed(tmp_path, table):
 def test_what_is_read_is_what_was_written(sealed, table):
     assert read_sealed(sealed).equals(table)
     assert read_sealed(sealed, ["value"]).equals(table.select(["value"]))
+
+
+def test_reading_leaves_no_thread_that_could_abort_the_process_at_its_end(sealed):
+    script = (
+        "import sys; from pathlib import Path; from harness.sealed import read_sealed\n"
+        "tasks = Path('/proc/self/task')\n"
+        "before = len([*tasks.iterdir()])\n"
+        "read_sealed(Path(sys.argv[1]))\n"
+        "print(before, len([*tasks.iterdir()]))"
+    )
+    command = [sys.executable, "-c", script, sealed]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    before, after = done.stdout.split()
+    assert after == before
 
 
 def test_every_reader_takes_it_for_ordinary_parquet(sealed, table):
