@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from harness.executors.local import cpu_environment
 from harness.executors.ray.words import NAMESPACE, Terms
 
 ADDRESS: Final = "RAY_ADDRESS"
+KNOCK_S: Final = 5.0
+_LAST_PORT: Final = 65535
 _VARIABLES: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning from every worker
@@ -45,10 +48,12 @@ class Cluster:
         for name, value in _VARIABLES.items():
             os.environ.setdefault(name, value)
         where = address or os.environ.get(ADDRESS) or "local"
-        if where not in ("local", "auto") and _has_token():
-            # as `ray start` does; `ray.init` forgets it for an address that is named
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
         ray = _import_ray()
+        if where not in ("local", "auto"):
+            _knock(where)
+            if _has_token():
+                # as `ray start` does; `ray.init` forgets it for an address
+                os.environ.setdefault("RAY_AUTH_MODE", "token")
         room = {"num_cpus": max(allowed_cores(), cores), "include_dashboard": False}
         try:
             ray.init(
@@ -59,13 +64,7 @@ class Cluster:
                 **(room if where == "local" else {}),
             )
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise RuncastError(
-                f"no Ray cluster can be joined at {where} ({_first_line(error)}): "
-                "start one with `ray start --head`, name it with --ray-address "
-                f"HOST:PORT or {ADDRESS}, or leave both out; this machine and every "
-                "node need the same Ray and Python, and the same RAY_AUTH_TOKEN where "
-                "it asks for one"
-            ) from error
+            raise _not_joined(where, _first_line(error)) from error
         return cls(ray, "started on this machine" if where == "local" else where)
 
     def leave(self) -> None:
@@ -170,6 +169,28 @@ def worker_room(terms: Terms, jobs: int, gpus: int) -> dict[str, Any]:
         environment = cpu_environment(threads)
         return {"num_cpus": threads, "num_gpus": 0, "environment": environment}
     return {"num_cpus": threads, "num_gpus": share_of_gpu(jobs, gpus)}
+
+
+def _knock(where: str) -> None:
+    """Raise RuncastError where nobody listens; Ray would try for minutes."""
+    if "://" in where:
+        return
+    host, _, port = where.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise _not_joined(where, "expected HOST:PORT, such as 10.0.0.1:6379")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+    except OSError as error:
+        raise _not_joined(where, str(error)) from error
+
+
+def _not_joined(where: str, why: str) -> RuncastError:
+    return RuncastError(
+        f"no Ray cluster can be joined at {where} ({why}): start one with `ray start "
+        f"--head`, name it with --ray-address HOST:PORT or {ADDRESS}, or leave both "
+        "out; this machine and every node need the same Ray and Python, and the same "
+        "RAY_AUTH_TOKEN where it asks for one"
+    )
 
 
 def _has_token() -> bool:
