@@ -13,6 +13,7 @@ from harness.cohort import CohortNet
 from harness.curves import CurveBuffer, evaluation_steps
 from harness.execution import Execution
 from harness.feed import DeviceData
+from harness.kept import KeptBuffers
 from harness.probes.base import Scene
 from harness.probing import ProbeSet
 from harness.registry import OPTIMIZERS
@@ -57,6 +58,7 @@ class CohortState:
             precision=config.precision,
             execution=execution,
         )
+        self.kept = KeptBuffers(self.net)
         columns = hyper_columns([run.optimizer for run in cohort], device)
         self.optimizer = OPTIMIZERS.get(config.optimizer.name)(
             self.net.params, **columns
@@ -88,29 +90,27 @@ class CohortState:
         self.first_bad = torch.full((len(cohort),), num_steps + 1, device=device)
         self._high = torch.zeros(len(cohort), dtype=torch.int64, device=device)
 
-    def judge(self, loss: Tensor, norm: Tensor, ceiling: float) -> Tensor:
-        """Update `alive` from this update's loss and gradient norm, `[S]` each.
+    def judge(
+        self, loss: Tensor, norm: Tensor, whole: Tensor, ceiling: float
+    ) -> Tensor:
+        """Update `alive` from what this update saw, `[S]` each.
 
-        A run is bad from the first loss or gradient that is not finite, or after
-        `HIGH_LOSS_STEPS` losses in a row above `ceiling`.
+        A run is bad from the first loss, gradient or running statistic that is not
+        finite, or after `HIGH_LOSS_STEPS` losses in a row above `ceiling`.
+
+        Args:
+            loss: The objective.
+            norm: Of the gradient.
+            whole: Whether the running statistics are finite.
+            ceiling: Losses above it are high.
         """
         self._high.copy_(torch.where(loss > ceiling, self._high + 1, 0))
-        bad = ~(torch.isfinite(loss + norm) & (self._high < HIGH_LOSS_STEPS))
+        finite = torch.isfinite(loss + norm) & whole
+        bad = ~(finite & (self._high < HIGH_LOSS_STEPS))
         first = torch.where(self.alive & bad, self.time + 1, self.first_bad)
         self.first_bad.copy_(first)
         self.alive.logical_and_(~bad)
         return self.alive
-
-    def judge_buffers(self) -> None:
-        """Update `alive` from the running statistics after `step` updates.
-
-        They may break where no loss of training shows it.
-        """
-        for buffer in self.net.buffers().values():
-            whole = torch.isfinite(buffer).reshape(len(self.net), -1).all(dim=1)
-            first = torch.where(self.alive & ~whole, self.time, self.first_bad)
-            self.first_bad.copy_(first)
-            self.alive.logical_and_(whole)
 
     def to_save(self) -> dict[str, Any]:
         """Return tensors with runs as rows, and plain values, for a checkpoint."""
@@ -174,6 +174,7 @@ class CohortState:
         self.clock.load(saved["seconds"])
         self.net.params.copy_(rows["params"][""])
         self.net.load_buffers(rows["buffers"])
+        self.kept.start()
         self.optimizer.load_state(rows["optimizer"])
         self.by_step.load_state(rows["by_step"])
         self.by_eval.load_state(rows["by_eval"])

@@ -42,7 +42,7 @@ def train(
         environment: What the records say about versions, device and threads.
         loaded_s: Seconds that loading took; they count as the runs' own.
         checkpoint: Where to resume from, and to save after any update.
-        checkpoint_due: Asked after every update.
+        checkpoint_due: Asked after every update and every cell.
         interrupted: Asked after every update and every cell; when true the state is
             saved and training stops.
         progress: Told the updates done and planned, after each and after every cell.
@@ -91,10 +91,9 @@ def train(
 
         # Apart from probes, the host waits for the device at the end of epochs only.
         ended = step == num_steps
-        if step % steps_per_epoch == 0 and step > start:
+        if step % steps_per_epoch == 0:
             clock.charge("log")
             clock.seconds()
-            state.judge_buffers()  # at fixed times: not as often as runs are evaluated
             ended = ended or not state.alive.any()
         progress(step, num_steps)
         if ended:
@@ -122,9 +121,12 @@ def train(
     cells = []
     for cell in ood:
         progress(step, num_steps)
-        if checkpoint and interrupted():
+        stop = interrupted()
+        if checkpoint and (stop or checkpoint_due()):
             clock.charge("save")
             checkpoint.save(state.to_save())
+            clock.charge("eval")
+        if stop:
             return None
         cells.append(ood_score(state, scorer, cell))
     clock.charge(None)

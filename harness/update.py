@@ -96,17 +96,24 @@ class Update:
         loss, entropy = losses.objective.detach(), losses.cross_entropy.detach()
         # Looked up here: what is compiled must not know the length of the run.
         scale = self._scale.index_select(0, self._state.time)[0]
-        self._descend(loss, entropy, grads, scale)
-        self._state.time.add_(1)
+        state = self._state
+        self._descend(loss, entropy, grads, state.kept.whole(), scale)
+        state.kept.settle(state.alive, masks=self._masks)
+        state.time.add_(1)
 
     @torch.no_grad()
     def _apply(
-        self, loss: Tensor, entropy: Tensor, grads: Tensor, scale: Tensor
+        self,
+        loss: Tensor,
+        entropy: Tensor,
+        grads: Tensor,
+        whole: Tensor,
+        scale: Tensor,
     ) -> None:
         """Judge the gradients `[S, P]`; take a step along them, `scale [S, 1]`."""
         state = self._state
         norm = torch.linalg.vector_norm(grads, dim=1)
-        alive = state.judge(loss, norm, self._ceiling)
+        alive = state.judge(loss, norm, whole, self._ceiling)
         if self._masks or not alive.all():  # keep the last finite state
             grads.masked_fill_(~alive[:, None], 0.0)
         state.optimizer.step(grads, scale * alive[:, None])

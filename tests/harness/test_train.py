@@ -1,7 +1,6 @@
 """The training loop: against a plain loop, in cohorts, interrupted, diverged."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -174,69 +173,6 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     assert "is damaged" in caplog.text
     (resumed,) = train(runs, toy_data(), checkpoint=file)
     assert same_outcome(resumed, _single(runs[0], toy_data()))
-
-
-@pytest.mark.parametrize("model", ["mlp", "resnet20"])
-def test_a_diverged_run_keeps_its_curve_and_does_not_touch_its_neighbours(model):
-    wild = toy_run(seed=5, lr=1e12, model=model, schedule="constant")
-    calm = toy_run(seed=1, model=model, schedule="constant")
-    data = toy_data()
-    one, two = train([wild, calm], data)
-    assert (one.status, two.status) == ("diverged", "completed")
-    assert same_outcome(two, _single(calm, data))
-    curve = one.curves["train_loss"]
-    bad = one.diverged_step
-    assert curve.steps[-1] == bad < one.num_steps
-    finite = np.isfinite(curve.values) & np.isfinite(one.curves["grad_norm"].values)
-    assert finite[:-1].all()
-    assert not finite[-1]
-    assert one.final["test_loss"] is None
-    assert 0 <= one.final["test_correct"] <= one.final["test_n"] == 48
-    assert one.events[0].step == bad
-
-
-def test_a_diverged_run_is_scored_in_its_last_finite_state():
-    data = toy_data()
-    wild = toy_run(seed=5, lr=1e12, schedule="constant", evals_per_epoch=8)
-    record = _single(wild, data)
-    last = record.curves["val_accuracy"]
-    # Evaluated after every update: the state before the bad update is the last one
-    # whose measured accuracy the final score must repeat.
-    before = last.values[last.steps == record.diverged_step - 1][0]
-    assert record.final["validation_correct"] == round(float(before) * 32)
-
-
-def test_a_loss_that_stays_far_above_chance_counts_as_divergence():
-    stuck = toy_run(
-        lr=1e3, schedule="constant", epochs=300, optimizer="adam", batch_size=32
-    )
-    data = toy_data()
-    shuffle = torch.from_numpy(stream(0, "shuffle").permutation(64))
-    data.train.labels = data.train.labels[shuffle]  # nothing to learn: stays lost
-    record = _single(stuck, data)
-    assert record.status == "diverged"
-    high = record.curves["train_loss"].values[-200:] > 10 * math.log(4)
-    assert high.all()
-    assert record.events[0].detail["reason"].startswith("loss above ten times chance")
-
-
-def test_running_statistics_that_break_are_divergence_though_the_loss_is_finite(
-    tmp_path,
-):
-    runs = [toy_run(seed=s, model="resnet20", epochs=3) for s in range(2)]
-    file = CheckpointFile(tmp_path, "c-x")
-    steps = iter(range(1, 100))
-    train(runs, toy_data(), checkpoint=file, interrupted=lambda: next(steps) == 11)
-    saved = file.load()
-    name = next(k for k in saved["rows"]["buffers"] if k.endswith("running_var"))
-    saved["rows"]["buffers"][name][0, 0] = float("nan")
-    file.save(saved)
-    broken, sound = train(runs, toy_data(), checkpoint=file)
-    assert (broken.status, sound.status) == ("diverged", "completed")
-    assert broken.diverged_step == 16  # the end of the epoch of 8 updates
-    assert np.isfinite(broken.curves["train_loss"].values).all()
-    assert broken.events[-1].detail["reason"] == "running statistics not finite"
-    assert same_outcome(sound, _single(runs[1], toy_data()))
 
 
 def test_label_smoothing_is_recorded_beside_the_plain_cross_entropy():

@@ -46,6 +46,7 @@ def toy_run(
     """Return a resolved run on a data set whose name is never looked up."""
     models = {
         "mlp": Part("mlp", {"width": 16, "depth": 1}),
+        "normalised": Part("mlp", {"width": 16, "depth": 1, "norm": "batch"}),
         "patchnet": Part("patchnet", {"width": 0.25}),
         "resnet20": Part("resnet20", {"width": 0.25}),
     }
