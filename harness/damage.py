@@ -4,8 +4,10 @@ Nothing here opens what is no plain file: a pipe would never answer, and a link 
 anywhere.
 """
 
+import contextlib
 import os
 import stat
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,7 +17,7 @@ from harness.errors import CorpusError, StorageError
 from harness.plan import PLAN, Plan
 from harness.record import RunRecord, shard_path
 from harness.sealed import read_sealed
-from harness.storage import sha256_of
+from harness.storage import link, sha256_of
 
 DAMAGED_MARK: Final = ".damaged-"
 """In the name of a record that was set aside, before digits of its own digest."""
@@ -34,6 +36,15 @@ class Fault(NamedTuple):
     """The rest of a sentence about the file."""
     bytes_differ: bool
     """Whether it was read and is not what was written; else it cannot be read."""
+
+
+class _Judged(NamedTuple):
+    """A record in which a fault was found."""
+
+    path: Path
+    fault: Fault
+    version: tuple[int, int]
+    """What tells it from any other file that takes its name."""
 
 
 def read_record(path: Path) -> RunRecord | Fault:
@@ -63,15 +74,16 @@ def checkpoint_fault(path: Path) -> Fault | None:
 def set_damaged_aside(shards: Path, run_ids: Iterable[str]) -> list[str]:
     """Rename records that are not what was written, so that their runs train again.
 
-    The bytes are kept, as `<record>.damaged-<digest>`: no name that anything reads.
-    Cost: one reading of every record asked for.
+    The bytes are kept, as `<record>.damaged-<digest>`: no name that anything reads. A
+    record that cannot be read may be whole: it keeps its name. What another process
+    sets aside meanwhile is left to it. Cost: one reading of every record asked for.
 
     Args:
         shards: Folder of records.
         run_ids: Runs that are about to be trained, or counted as finished.
 
     Returns:
-        A line about every record set aside.
+        A line about every record set aside here.
 
     Raises:
         CorpusError: What has the name of a record is no file or cannot be read; nothing
@@ -80,27 +92,43 @@ def set_damaged_aside(shards: Path, run_ids: Iterable[str]) -> list[str]:
     """
     ids = sorted(run_ids)
     paths = [shard_path(shards, i, failed=f) for i in ids for f in (False, True)]
-    faults = [
-        (path, fault)
-        for path in paths
-        if os.path.lexists(path) and (fault := _seal_fault(path)) is not None
-    ]
-    blocked = [
-        f"{path} {fault.what}" for path, fault in faults if not fault.bytes_differ
-    ]
+    judged = [one for path in paths if (one := _judge(path)) is not None]
+    blocked = [f"{j.path} {j.fault.what}" for j in judged if not j.fault.bytes_differ]
     if blocked:
         raise CorpusError(
-            f"{'; '.join(blocked)}: where the record of a run belongs; move it away or "
-            "make it readable, then run the same command again"
+            f"{'; '.join(blocked)}: where the record of a run belongs; nothing was "
+            "renamed: make readable what is a file, move away what is none, then run "
+            "the same command again"
         )
     lines = []
-    for path, fault in faults:
-        aside = _set_aside(path)
-        lines.append(
-            f"set aside: {path} {fault.what}; kept as {aside.name}, its run is trained "
-            "again"
-        )
+    for one in judged:
+        aside = _set_aside(one)
+        if aside is not None:
+            lines.append(
+                f"set aside: {one.path} {one.fault.what}; kept as {aside.name}, its "
+                "run is trained again"
+            )
     return lines
+
+
+def _judge(path: Path) -> _Judged | None:
+    """Return a record with what is wrong with it; None if it is whole or none is there.
+
+    What is taken away or replaced while it is read is another process's business.
+    """
+    version = _version(path)
+    fault = None if version is None else _seal_fault(path)
+    if version is None or fault is None or _version(path) != version:
+        return None
+    return _Judged(path, fault, version)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of its name; None if none is there."""
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def _seal_fault(path: Path) -> Fault | None:
@@ -117,12 +145,28 @@ def _seal_fault(path: Path) -> Fault | None:
     return _fault(path, compare)
 
 
-def _set_aside(path: Path) -> Path:
-    """Rename a damaged file to a name of its content and return the new path."""
+def _set_aside(judged: _Judged) -> Path | None:
+    """Rename a damaged file to a name of its content; None if another process did.
+
+    Since it was judged its run may have been trained again. No system call renames a
+    file only if it is a certain one: what was renamed is looked at, and goes back.
+    """
+    path = judged.path
+    marked = f"{path.name}{DAMAGED_MARK}"
+    held = path.with_name(f"{marked}{uuid.uuid4().hex[:8]}")
     try:
-        return path.replace(
-            path.with_name(f"{path.name}{DAMAGED_MARK}{sha256_of(path)[:8]}")
-        )
+        aside = path.with_name(f"{marked}{sha256_of(path)[:8]}")
+        if _version(path) != judged.version:
+            return None
+        path.rename(held)
+        if _version(held) == judged.version:
+            return held.replace(aside)
+        with contextlib.suppress(FileExistsError):  # a still newer one stays
+            link(held, path)
+        held.unlink()
+        return None
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise StorageError(
             f"{path} is damaged and cannot be renamed: {error.strerror}; delete it, "
@@ -150,5 +194,8 @@ def _fault(path: Path, check: Callable[[], object]) -> Fault | None:
     except OSError as error:
         return Fault(f"cannot be read: {error.strerror or error}", bytes_differ=False)
     except (CorpusError, ValueError, KeyError, TypeError) as error:
-        return Fault(str(error).removeprefix(f"{path} "), bytes_differ=True)
+        # a disk that fails or memory that is short says nothing about the bytes
+        refused = isinstance(error.__cause__, OSError | MemoryError)
+        what = str(error).removeprefix(f"{path} ")
+        return Fault(what, bytes_differ=not refused)
     return None

@@ -31,11 +31,13 @@ def read_whole(path: Path) -> bytes:
     """Return the bytes of a file; a pipe or a folder is not opened.
 
     Raises:
-        CorpusError: It is missing, no regular file, or cannot be read.
+        CorpusError: It is missing, no regular file, or cannot be read; its cause is an
+            OSError only then.
     """
-    if not path.is_file():
-        raise CorpusError(f"{path} is missing or no regular file")
     try:
-        return path.read_bytes()
+        if path.is_file():
+            return path.read_bytes()
     except OSError as error:
-        raise CorpusError(f"{path} cannot be read: {error}") from error
+        why = error.strerror or error
+        raise CorpusError(f"{path} cannot be read: {why}") from error
+    raise CorpusError(f"{path} is missing or no regular file")

@@ -16,9 +16,9 @@ from harness.errors import CorpusError, RuncastError, StorageError
 from harness.executors.events import Event, Outcome
 from harness.lease import Lease
 from harness.manifest import MANIFEST, read_manifest
-from harness.plan import Plan, PlannedRun, planned_with
-from harness.record import finished_ids, shard_names
-from harness.storage import sha256_of, sweep
+from harness.plan import PLAN, Plan, PlannedRun, planned_with
+from harness.record import failed_ids, finished_ids, shard_names
+from harness.storage import remove, sha256_of, sweep
 from harness.weights import TRAINING_SHARE, weight
 
 WAIT_S = 120.0
@@ -223,17 +223,25 @@ def finish(folder: Path) -> dict[str, Any]:
     Only runs that a grid of the plan references are taken in.
 
     Raises:
-        CorpusError: The plan or a shard is damaged.
+        CorpusError: There is no plan, the plan or a shard is damaged, or the tables
+            hold runs whose shards are gone.
         RuncastError: Another driver is still writing them after `WAIT_S`.
     """
     from harness.publish import build  # brings polars, which training does without
 
+    if not (folder / PLAN).exists():
+        raise CorpusError(
+            f"{folder} has no {PLAN}: tables are built where runs were trained, from "
+            "the plan and the records in shards/; a corpus that was downloaded has "
+            "its tables already"
+        )
     with _alone(folder, "tables"):
         grids = Plan.load(folder).grids
         if (folder / MANIFEST).exists():
             manifest = read_manifest(folder)
             if _is_current(manifest, folder, grids):
                 return manifest
+            _refuse_to_lose(manifest, folder)
         return build(folder, name=folder.resolve().name, grids=grids, only=set(grids))
 
 
@@ -274,6 +282,20 @@ def _is_current(
     )
 
 
+def _refuse_to_lose(manifest: dict[str, Any], folder: Path) -> None:
+    """Raise CorpusError where only the tables still hold some runs."""
+    shards = folder / "shards"
+    held = {name.split(".")[0] for name in manifest.get("shards", {})}
+    gone = sorted(held - finished_ids(shards) - failed_ids(shards))
+    if gone:
+        raise CorpusError(
+            f"the tables of {folder} hold {len(gone)} runs whose records are gone from "
+            f"{shards} ({', '.join(gone[:3])}{', ...' if gone[3:] else ''}): put them "
+            "back, or train them again with the same `harness generate` command; or "
+            f"delete {folder / MANIFEST} to build the tables without them"
+        )
+
+
 @contextlib.contextmanager
 def _alone(folder: Path, what: str) -> Iterator[None]:
     """Hold the only right to write the plan or the tables of a folder."""
@@ -304,11 +326,14 @@ def _planned(job: Job) -> Job:
 
 def _sweep_checkpoints(job: Job) -> None:
     """Remove checkpoints of finished cohorts, left by a crash after the last record."""
-    cohorts = job.merged.cohorts().items()
-    done = {c for c, runs in cohorts if job.finished.issuperset(r.run_id for r in runs)}
+    done = {
+        cohort
+        for cohort, runs in job.merged.cohorts().items()
+        if job.finished.issuperset(run.run_id for run in runs if run.grids)
+    }
     for path in (job.folder / "checkpoints").glob("c-*.pt"):
         if path.name.split(".")[0].partition("-r-")[0] in done:
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _make_folders(folder: Path) -> None:

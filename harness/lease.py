@@ -6,19 +6,20 @@ claim only keeps two workers from doing the same work.
 """
 
 import contextlib
-import errno
 import functools
 import hashlib
 import json
 import os
 import socket
+import stat
 import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from harness.storage import storage_error
+from harness.errors import StorageError
+from harness.storage import TEMPORARY_PREFIX, link, storage_error
 
 HEARTBEAT_S: Final = 10.0
 STALE_S: Final = 90.0
@@ -54,8 +55,10 @@ class Claim:
 
     @classmethod
     def read(cls, path: Path) -> "Claim | None":
-        """Return the claim at `path`; None if it was given back."""
+        """Return the claim at `path`; None if it was given back, or is no file."""
         try:
+            if _is_no_file(path):
+                return None
             text, heard = path.read_text(errors="replace"), path.stat().st_mtime
         except OSError:
             return None
@@ -99,8 +102,11 @@ class Lease:
     def _acquired(cls, path: Path) -> "Lease | None":
         folder = path.parent
         folder.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EEXIST, "there is something that is no file")
+        if _is_no_file(path):
+            raise StorageError(
+                f"cannot write {path}: there is something that is no file; move it "
+                "away, then run the same command again"
+            )
         token = uuid.uuid4().hex
         owner = json.dumps(
             {
@@ -111,15 +117,16 @@ class Lease:
                 "token": token,
             }
         )
-        written = folder / f".new-{token}"
-        written.write_text(owner)
+        written = folder / f"{TEMPORARY_PREFIX}{token}"
         try:
-            os.link(written, path)  # appears with its content, or not at all
+            written.write_text(owner)
+            link(written, path)  # appears with its content, or not at all
         except FileExistsError:
             if not _take_over(path, written):
                 return None
         finally:
-            written.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # else it is swept
+                written.unlink()
         return cls(path, owner)
 
     def __enter__(self) -> Self:
@@ -128,11 +135,15 @@ class Lease:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop the heartbeat and give the claim back, if it is still ours."""
+        """Stop the heartbeat and give the claim back, if it is still ours.
+
+        A claim that cannot be removed is silent from now on: what went wrong with the
+        work matters more, and is not replaced by an error from here.
+        """
         self._done.set()
         self._heart.join()
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.read_text() == self._owner:
+        with contextlib.suppress(OSError):
+            if self._path.read_text(errors="replace") == self._owner:
                 self._path.unlink()
 
     def _beat(self) -> None:
@@ -155,7 +166,8 @@ def _take_over(path: Path, written: Path) -> bool:
     now = written.stat().st_mtime
     if not Claim.parse(path.stem, judged, heard).is_gone(now):
         return False
-    marker = path.with_name(f".taken-{hashlib.sha256(judged.encode()).hexdigest()}")
+    digest = hashlib.sha256(judged.encode()).hexdigest()
+    marker = path.with_name(f"{TEMPORARY_PREFIX}taken-{digest}")
     try:
         marker.touch(exist_ok=False)
     except FileExistsError:
@@ -170,7 +182,16 @@ def _take_over(path: Path, written: Path) -> bool:
                 return True
         return False
     finally:
-        marker.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # else it grows stale and is swept
+            marker.unlink()
+
+
+def _is_no_file(path: Path) -> bool:
+    """Tell whether a pipe, a folder or a link stands there, wherever it leads."""
+    try:
+        return not stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 @functools.cache

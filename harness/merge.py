@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from harness import __version__
 from harness.compare import first_difference
-from harness.damage import Fault, plan_fault, read_record
+from harness.damage import Fault, read_record
 from harness.errors import CorpusError, RuncastError
 from harness.lease import Lease
 from harness.manifest import MANIFEST
@@ -21,6 +21,7 @@ from harness.plan import Plan, planned_with
 from harness.record import RunRecord, failed_ids, finished_ids, shard_path
 from harness.sealed import check_seal
 from harness.storage import creating, sweep
+from harness.work_problems import Problem, plan_of
 
 Keep: TypeAlias = Literal["equal", "first"]
 """What happens to a run that two folders finished with different outcomes: "equal"
@@ -37,28 +38,36 @@ class Merged:
     folder: Path
     """The merged folder."""
     planned: int
-    """Runs of the joined plan."""
+    """Runs that a grid of the joined plan references."""
     finished: int
     """Of these, runs that completed or diverged."""
     failed: int
     """Of these, runs that failed in every folder that tried them."""
+    orphans: int
+    """Runs that left their grid: their records are kept and not published."""
     added: int
     """Records that the folder did not hold before."""
     notes: tuple[str, ...]
-    """What a user should know: runs found twice, records in no plan."""
+    """What a user should know: runs found twice, records in no plan, new orphans."""
 
 
 @dataclass(slots=True)
 class _Findings:
     """What the folders hold, looked at without writing."""
 
-    plan: Plan
+    plans: dict[Path, Plan] = field(default_factory=dict)
+    """The plan of each folder that can be read, in the order of the folders."""
     records: dict[str, Path] = field(default_factory=dict)
     """The record of each run to be taken."""
     failures: dict[str, Path] = field(default_factory=dict)
     """The same of runs that no folder finished."""
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plans as one."""
+        return Plan.joined(self.plans.values())
 
 
 def merge(
@@ -70,9 +79,10 @@ def merge(
 ) -> Merged:
     """Join the plans and records of `folders` in `out`; the tables are not built.
 
-    Records are linked, or copied where the file system cannot, and the plan is written
-    last: killed at any moment and started again, it ends the same. The folders are left
-    as they are. Cost: every record is read once, once more where two folders have it.
+    Records are linked, or copied where they cannot be, and the plan is written last:
+    killed at any moment and started again, it ends the same. The folders are left as
+    they are. A run that left its grid in one of the folders is an orphan in `out`, see
+    `Plan.joined`. Cost: every record is read once, once more where two folders have it.
 
     Args:
         folders: Work folders of `harness generate` or `python -m harness.work`.
@@ -107,14 +117,15 @@ def merge(
         added = sum(_take(path, shards) for path in paths)
         for run_id in found.records:
             shard_path(shards, run_id, failed=True).unlink(missing_ok=True)
-        before = Plan.load(out)
-        if (joined := before.merged_with(found.plan)) != before:
+        found.plans[out] = before = Plan.load(out)  # others may have planned since
+        if (joined := found.plan) != before:
             joined.save(out)
     return Merged(
         folder=out,
-        planned=len(found.plan.runs),
-        finished=len(found.records),
-        failed=len(found.failures),
+        planned=len(joined.grids),
+        finished=len(joined.grids.keys() & found.records.keys()),
+        failed=len(joined.grids.keys() & found.failures.keys()),
+        orphans=len(joined.orphans),
         added=added,
         notes=tuple(found.notes),
     )
@@ -131,6 +142,11 @@ def merged_text(merged: Merged) -> str:
         lines.append(f"{merged.failed} failed: `harness status {merged.folder}`")
     if left:
         lines.append(f"{left} not trained yet: train them anywhere and merge again")
+    if merged.orphans:
+        lines.append(
+            f"orphans: {merged.orphans}, of grids that have changed; kept and not "
+            "published"
+        )
     return "\n".join([*lines, *(f"note: {note}" for note in merged.notes)])
 
 
@@ -146,27 +162,30 @@ def _check_out(out: Path) -> None:
 
 
 def _distinct(folders: Iterable[Path]) -> list[Path]:
-    """Return the folders once each, in order, however they are spelled."""
-    return list({folder.resolve(): folder for folder in reversed([*folders])}.values())[
-        ::-1
-    ]
+    """Return the folders once each, where first named, however they are spelled."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        found.setdefault(folder.resolve(), folder)
+    return [*found.values()]
 
 
 def _look(
     folders: Sequence[Path], out: Path, keep: Keep, allow_version: bool
 ) -> _Findings:
     """Read everything that the folders hold; writes nothing."""
-    found = _Findings(Plan(()))
-    sound = [f for f in folders if _join_plan(found, f, f == out, allow_version)]
+    found = _Findings()
+    for folder in folders:
+        _take_plan(found, folder, folder == out, allow_version)
     planned = {run.run_id for run in found.plan.runs}
-    for shards in (folder / "shards" for folder in sound):
+    found.notes += _left_grids(found, out)
+    for shards in (folder / "shards" for folder in found.plans):
         ids = finished_ids(shards)
         found.notes += _strangers(shards, ids - planned)
         for run_id in sorted(ids & planned):
             path = shard_path(shards, run_id)
             if _is_sound(found, path, allow_version):
                 _take_up(found, run_id, path, keep)
-    for shards in (folder / "shards" for folder in sound):
+    for shards in (folder / "shards" for folder in found.plans):
         left = (failed_ids(shards) & planned) - {*found.records, *found.failures}
         for run_id in sorted(left):
             path = shard_path(shards, run_id, failed=True)
@@ -175,45 +194,65 @@ def _look(
     return found
 
 
-def _join_plan(
+def _take_plan(
     found: _Findings, folder: Path, is_out: bool, allow_version: bool
-) -> bool:
-    """Add the runs that a folder plans; tell whether its records can be read."""
-    if not folder.is_dir():
-        if not is_out:
-            found.problems.append(f"{folder} is no folder")
-        return False
-    if fault := plan_fault(folder):
-        found.problems.append(
-            f"{folder}: its plan {fault.what}; delete it and run the command that "
-            "trained there with --limit 1: it plans again"
-        )
-        return False
-    plan = Plan.load(folder)
+) -> None:
+    """Add the plan of a folder, or what is wrong with it."""
+    if not folder.is_dir() and not is_out:
+        found.problems.append(f"{folder} is no folder")
+        return
+    plan = plan_of(folder)
+    if isinstance(plan, Problem):
+        again = " (of merged folders: delete it and merge all of them again)"
+        found.problems.append(f"{plan}{again if is_out else ''}")
+        return
     if not plan.runs and not is_out:
         found.problems.append(
             f"{folder} holds no plan: name folders that `harness generate` or `python "
             "-m harness.work` trained in"
         )
-        return False
+        return
     version = planned_with(folder)
     if version is not None and not allow_version and _minor(version) != _minor():
         found.problems.append(
             f"{folder} was begun by runcast {version}, this is {__version__}: merge "
             "with that version, or --allow-version"
         )
-    found.plan = found.plan.merged_with(plan)
-    return True
+    found.plans[folder] = plan
+
+
+def _left_grids(found: _Findings, out: Path) -> Iterator[str]:
+    """Yield a note about runs that left a grid here and are in it there."""
+    untold = {run.run_id for run in found.plan.orphans}
+    for folder, plan in found.plans.items():
+        told = untold & {run.run_id for run in plan.orphans}
+        untold -= told
+        planned = [
+            (other, run)
+            for other, theirs in found.plans.items()
+            for run in theirs.runs
+            if run.run_id in told and run.grids
+        ]
+        if planned:
+            other, run = planned[0]
+            count = len({run.run_id for _, run in planned})
+            places = dict.fromkeys([str(folder), str(out)])
+            yield (
+                f"orphans: {count} of {folder}, though other folders plan them (such "
+                f"as {run.run_id} in {other}, for {', '.join(run.grids)}); kept and "
+                "not published: those that the grid holds now come back once it is "
+                f"planned again in {' and '.join(places)}, by the command that trains"
+            )
 
 
 def _is_sound(found: _Findings, path: Path, allow_version: bool) -> bool:
     """Tell whether a record may be taken; note the problem if not."""
     record = read_record(path)
     if isinstance(record, Fault):
-        found.problems.append(
-            f"{path} {record.what}; delete it (its run is trained again where it is "
-            "planned), then merge again"
-        )
+        mend = "delete it (its run is trained again where it is planned)"
+        if not record.bytes_differ:
+            mend = "make it readable if it is a file, move it away if it is none"
+        found.problems.append(f"{path} {record.what}; {mend}, then merge again")
         return False
     version = record.environment.get("runcast")
     if version is not None and not allow_version and _minor(version) != _minor():
@@ -253,7 +292,7 @@ def _obstacles(found: _Findings, shards: Path) -> Iterator[str]:
     """Yield what has the name of a record to be written and is no file."""
     for path in (*found.records.values(), *found.failures.values()):
         target = shards / path.name
-        if os.path.lexists(target) and not target.is_file():
+        if target.is_symlink() or (target.exists() and not target.is_file()):
             yield f"{target} is no file, where a record belongs: move it away"
 
 
@@ -265,7 +304,7 @@ def _take(source: Path, shards: Path) -> bool:
     with creating(target) as temporary:
         try:
             os.link(source, temporary)
-        except OSError:  # another file system, or one without links
+        except OSError:  # another file system, or another user's file
             shutil.copyfile(source, temporary)
         check_seal(temporary)
     return True

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,11 @@ from harness.spec import RunConfig, canonical_json
 from harness.storage import replacing
 
 PLAN: Final = "plan.parquet"
+PLAN_AGAIN: Final = (
+    "delete it, and the same command (`harness generate`, or `harness.work` with "
+    "--grid) plans again; finished runs are kept"
+)
+"""How a damaged plan is mended."""
 
 _SCHEMA: Final = pa.schema(
     [
@@ -89,6 +95,30 @@ class Plan:
             known[run.run_id] = dataclasses.replace(before, grids=grids)
         return Plan(tuple(known.values()))
 
+    @classmethod
+    def joined(cls, plans: Iterable["Plan"]) -> "Plan":
+        """Return the union of plans made apart, none of which is known to be the newer.
+
+        A run keeps the cohort of the first plan that has it. A plan that keeps a run as
+        an orphan has seen it leave its grids: the run is in none of these, whatever the
+        other plans say, and in the grids of theirs that this plan does not know.
+        """
+        union = cls(())
+        left: defaultdict[str, set[str]] = defaultdict(set)
+        for plan in plans:
+            union = union.merged_with(plan)
+            labels = {label for run in plan.runs for label in run.grids}
+            for run in plan.orphans:
+                left[run.run_id] |= labels
+        return cls(
+            tuple(
+                dataclasses.replace(
+                    run, grids=tuple(g for g in run.grids if g not in left[run.run_id])
+                )
+                for run in union.runs
+            )
+        )
+
     def save(self, folder: Path) -> None:
         """Write the plan to `folder`.
 
@@ -131,7 +161,9 @@ class Plan:
                 )
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise CorpusError(f"{folder / PLAN} is damaged: {error!r}") from error
+            raise CorpusError(
+                f"{folder / PLAN} is damaged ({error!r}): {PLAN_AGAIN}"
+            ) from error
 
 
 def planned_with(folder: Path) -> str | None:
@@ -155,7 +187,4 @@ def _table(folder: Path) -> pa.Table | None:
     try:
         return read_sealed(path)
     except CorpusError as error:
-        raise CorpusError(
-            f"{error}: delete it, and the same `harness generate` command plans again; "
-            "finished runs are kept"
-        ) from error
+        raise CorpusError(f"{error}: {PLAN_AGAIN}") from error

@@ -17,7 +17,7 @@ from harness.foreign import ForeignConfig, read_config
 from harness.schema import SHARD, Signal
 from harness.sealed import read_sealed, write_sealed
 from harness.spec import ID_BYTES, RunConfig, canonical_json
-from harness.storage import creating, replacing
+from harness.storage import creating, remove, replacing
 
 Status = Literal["completed", "diverged", "failed"]
 
@@ -92,7 +92,7 @@ class RunRecord:
         with commit(path) as temporary:
             write_sealed(temporary, self._to_table())
         if self.status != "failed":
-            shard_path(folder, self.config.run_id, failed=True).unlink(missing_ok=True)
+            remove(shard_path(folder, self.config.run_id, failed=True))
         return path
 
     @classmethod

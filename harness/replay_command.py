@@ -67,14 +67,12 @@ def replay(
             data_dir=data_dir,
         )
         prepared = replaying.prepare(recorded, options)
-    with Display(1) as display, interruptible() as interrupted:
+    with Display(1) as display, interruptible() as asked:
         display.say(
             f"replaying {recorded.config.run_id}: {recorded.record.num_steps} updates "
             f"on {prepared.setting.device}"
         )
-        replayed = replaying.retrain(
-            prepared, on_event=display.show, interrupted=interrupted
-        )
+        replayed = replaying.retrain(prepared, on_event=display.show, interrupted=asked)
     if replayed is None:
         fail("stopped; the same command starts the replay again", EXIT_INTERRUPTED)
         return

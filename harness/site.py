@@ -11,6 +11,7 @@ from harness.generate import Executor
 from harness.scout import Looks, Scout
 
 if TYPE_CHECKING:
+    from harness.executors.ray.cluster import Cluster
     from harness.executors.ray.scout import RayScout
 
 
@@ -58,7 +59,10 @@ def find_site(
         RuncastError: There is no such cluster.
     """
     if executor == "ray":
-        return RaySite(device=device, jobs=jobs, threads=threads, address=address)
+        from harness.executors.ray.cluster import Cluster
+
+        cluster = Cluster.join(address, cores=(jobs or 0) * threads)
+        return RaySite(cluster, device=device, jobs=jobs, threads=threads)
     if executor != "local":
         raise ValueError(f"no executor is called {executor!r} (known: local, ray)")
     if address is not None:
@@ -89,19 +93,16 @@ class LocalSite:
 
 
 class RaySite:
-    """A Ray cluster, joined."""
+    """A Ray cluster, joined.
+
+    Raises:
+        ValueError: A device that is not there; the cluster is left.
+    """
 
     def __init__(
-        self,
-        *,
-        device: str | None,
-        jobs: int | None,
-        threads: int,
-        address: str | None = None,
+        self, cluster: "Cluster", *, device: str | None, jobs: int | None, threads: int
     ) -> None:
-        from harness.executors.ray.cluster import Cluster
-
-        self._cluster: Cluster = Cluster.join(address, cores=(jobs or 0) * threads)
+        self._cluster = cluster
         self._scout: RayScout | None = None
         self._elastic = jobs is None
         try:
@@ -131,9 +132,11 @@ class RaySite:
 
     def close(self) -> None:
         """Part from the cluster; one that was started for this grid ends."""
-        if self._scout is not None:
-            self._scout.leave()
-        self._cluster.leave()
+        try:
+            if self._scout is not None:
+                self._scout.close()
+        finally:
+            self._cluster.leave()
 
 
 def _tell(text: str) -> None:

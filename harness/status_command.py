@@ -34,5 +34,5 @@ def status(
         raise typer.Exit(code)
     found = Reader(folder, watching.telling(say)).look()
     answer(dataclasses.asdict(found), status_text(found), as_json)
-    if found.failures:
+    if found.counts["failed"]:
         raise typer.Exit(EXIT_FAILED)

@@ -5,10 +5,11 @@ link, where the first writer must win), fsync of the folder.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
-import time
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -24,6 +25,8 @@ TEMPORARY_PREFIX: Final = ".tmp-"
 """Names that a crash may leave behind; never read, swept at a later start."""
 ABANDONED_S: Final = 3600.0
 """Seconds without a change after which a temporary is a crash's and is swept."""
+_NO_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What a file system answers that makes no hard links."""
 
 
 def replacing(path: Path, *, keep: Path | None = None) -> AbstractContextManager[Path]:
@@ -54,11 +57,11 @@ def creating(path: Path) -> AbstractContextManager[Path]:
         StorageError: The file could not be written; names path and cause.
     """
 
-    def link(temporary: Path) -> None:
+    def claim(temporary: Path) -> None:
         with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
+            link(temporary, path)
 
-    return _writing(path, link)
+    return _writing(path, claim)
 
 
 @contextlib.contextmanager
@@ -74,6 +77,27 @@ def _writing(path: Path, commit: Callable[[Path], object]) -> Iterator[Path]:
         raise storage_error(path, error) from error
     finally:
         _discard(temporary)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file another name in its folder, whole at once, unless that is taken.
+
+    Raises:
+        FileExistsError: The name is taken; what has it stays.
+        OSError: The link could not be made.
+        StorageError: The file system makes no hard links.
+    """
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise StorageError(
+            f"cannot write {target}: {error.strerror}: its file system makes no hard "
+            "links, by which runs are claimed and committed; finished runs are "
+            "untouched: run the command with another folder, on a local disk or a "
+            "network file system with hard links"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -138,6 +162,18 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
             raise CorpusError(f"{path} is damaged: {error}") from error
 
 
+def remove(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises:
+        StorageError: It could not be removed; names path and cause.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
@@ -147,25 +183,50 @@ def sha256_of(path: Path) -> str:
 def sweep(folder: Path) -> None:
     """Remove what crashes left in `folder` and in the folders directly below it.
 
-    Temporaries younger than `ABANDONED_S` stay: another process may be writing them.
+    Temporaries younger than `ABANDONED_S` stay: another process may be writing them,
+    perhaps on a machine with another clock. Where nothing may be written all stay.
     """
-    for left in (
-        *folder.glob(f"{TEMPORARY_PREFIX}*"),
-        *folder.glob(f"*/{TEMPORARY_PREFIX}*"),
-    ):
-        with contextlib.suppress(FileNotFoundError):
-            inside = [left, *left.rglob("*")] if left.is_dir() else [left]
-            newest = max(path.stat().st_mtime for path in inside)
-            if time.time() - newest > ABANDONED_S:
-                _discard(left)
+    for place in (folder, *folder.glob("*/")):
+        if place.name.startswith(TEMPORARY_PREFIX):
+            continue  # goes as a whole, and a look at the clock would make it young
+        found = list(place.glob(f"{TEMPORARY_PREFIX}*"))
+        if not found or (now := time_in(place)) is None:
+            continue
+        for left in found:
+            with contextlib.suppress(OSError):  # gone, or the next start sees to it
+                if now - _changed(left) > ABANDONED_S:
+                    _discard(left)
+
+
+def _changed(left: Path) -> float:
+    """Return when something in a temporary changed last, by its file system's clock."""
+    inside = [left, *left.rglob("*")] if left.is_dir() else [left]
+    found = [path.lstat() for path in inside]
+    # a record that is linked keeps the time at which it was written
+    return max(max(one.st_mtime, one.st_ctime) for one in found)
+
+
+def time_in(folder: Path) -> float | None:
+    """Return what time it is by the clock of a file system, in seconds.
+
+    Clocks of machines differ. Tells it from a nameless file, gone at once; None where
+    none can be made.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=TEMPORARY_PREFIX) as file:
+            os.utime(file.fileno())
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return None
 
 
 def _discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        path.unlink()
+    """Remove a temporary; what cannot be removed stays until it is swept."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _sync(path: Path) -> None:

@@ -12,6 +12,7 @@ from harness.corpus import Corpus
 from harness.damage import file_fault
 from harness.errors import CorpusError
 from harness.foreign import read_config
+from harness.hidden_rows import Hidden
 from harness.manifest import HIDDEN_TABLES, MANIFEST, TABLES, read_manifest
 from harness.plan import PLAN, Plan
 from harness.record import finished_ids
@@ -84,7 +85,7 @@ def _without_manifest(
 
 def _unfinished(folder: Path, plan: Plan | Problem) -> Problem:
     finished = finished_ids(folder / "shards")
-    planned = set() if isinstance(plan, Problem) else {r.run_id for r in plan.runs}
+    planned = set() if isinstance(plan, Problem) else set(plan.grids)
     count = len(finished & planned if planned else finished)
     of = "unknown" if isinstance(plan, Problem) else len(planned)
     what = (
@@ -151,7 +152,7 @@ def _is_hidden_work(path: Path) -> bool:
 def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
     """Yield rows that contradict the manifest, the ids or each other."""
     runs = Corpus(folder, manifest).runs()
-    hidden = _hidden(folder, manifest)
+    hidden = Hidden.of(folder, manifest)
     counts = dict.fromkeys((*TABLES, *HIDDEN_TABLES), 0)
     for name in manifest["files"]:
         table = name.split("/")[0]
@@ -167,6 +168,7 @@ def _rows(folder: Path, manifest: dict[str, Any]) -> Iterator[Problem]:
         else:
             yield from _contradictions(folder / name, table, frame, runs)
             yield from _strangers(folder / name, table, frame, runs, hidden)
+            yield from _beyond(folder / name, table, frame, hidden)
     for table, expected in manifest["rows"].items():
         if counts[table] != expected:
             what = f"has {counts[table]:,} rows, the manifest says {expected:,}"
@@ -190,34 +192,45 @@ def _contradictions(
         yield from _lists(path, frame)
 
 
-def _hidden(folder: Path, manifest: dict[str, Any]) -> set[str]:
-    """Return the ids of hidden runs."""
-    names = [n for n in manifest["files"] if n.startswith("hidden_runs/")]
-    tables = [read_parquet(folder / name) for name in names]
-    return {
-        run
-        for table in tables
-        if "run_id" in table.column_names
-        for run in table["run_id"].to_pylist()
-    }
-
-
 def _strangers(
-    path: Path, table: str, frame: pl.DataFrame, runs: pl.DataFrame, hidden: set[str]
+    path: Path, table: str, frame: pl.DataFrame, runs: pl.DataFrame, hidden: Hidden
 ) -> Iterator[Problem]:
     """Yield rows of the tables of hidden runs that are about other runs."""
+    own = set(hidden.runs["run_id"])
     if table == "hidden_runs":
         double = frame.filter(pl.col("run_id").is_duplicated())["run_id"]
         yield from _named(path, "run listed twice", double)
     if table == "hidden_curves":
-        strange = set(frame["run_id"]) - hidden
+        strange = set(frame["run_id"]) - own
         yield from _named(path, "unknown hidden run", strange)
     if table == "hidden_roles":
         public = runs["run_id"] if "run_id" in runs.columns else ()
-        known = {"test": hidden, "train": set(public)}
+        known = {"test": own, "train": set(public)}
         for (role,), part in frame.partition_by("role", as_dict=True).items():
             strange = set(part["run_id"]) - known.get(str(role), set())
             yield from _named(path, f"run unknown to be of role {role}", strange)
+
+
+def _beyond(
+    path: Path, table: str, frame: pl.DataFrame, hidden: Hidden
+) -> Iterator[Problem]:
+    """Yield what is shown of hidden runs beyond their windows."""
+    if table not in HIDDEN_TABLES:
+        return
+    extra = [c for c in frame.columns if c not in _COLUMNS[table]]
+    if table == "hidden_runs":
+        extra = [c for c in extra if not hidden.may_have(c)]
+    if extra:
+        what = f"has the column(s) {', '.join(extra)}, which no window shows"
+        yield Problem(path, what, "rows")
+    if table == "hidden_runs":
+        found = hidden.cells(frame)
+    elif table == "hidden_curves":
+        found = hidden.curves(frame, path.stem)
+    else:
+        return
+    for what, run_ids in found:
+        yield from _named(path, what, run_ids)
 
 
 def _counts(path: Path, frame: pl.DataFrame, correct: str, n: str) -> Iterator[Problem]:

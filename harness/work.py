@@ -178,7 +178,7 @@ def _train(job: Job, crew: Crew) -> Outcome:
 def _close(job: Job, outcome: Outcome, again: str) -> int:
     """Say how it ended and what comes next; return the exit code."""
     ids = {run.run_id for run in job.plan.runs}
-    planned = {run.run_id for run in job.merged.runs}
+    planned = set(job.merged.grids)
     finished = finished_ids(job.folder / "shards")
     failed = ids & failed_ids(job.folder / "shards")
     say = sys.stdout.write

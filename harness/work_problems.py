@@ -14,7 +14,7 @@ from harness.damage import (
     plan_fault,
     record_fault,
 )
-from harness.plan import PLAN, Plan
+from harness.plan import PLAN, PLAN_AGAIN, Plan
 from harness.record import SHARD_NAME, failed_ids, finished_ids, shard_names
 from harness.storage import TEMPORARY_PREFIX, sha256_of
 
@@ -23,6 +23,9 @@ Kind = Literal[
 ]
 RUN_AGAIN: Final = (
     "delete it and run the same `harness generate` command: the run is repeated"
+)
+READ_AGAIN: Final = (
+    "make it readable if it is a file, move it away if it is none, then verify again"
 )
 
 
@@ -43,9 +46,10 @@ class Problem:
 
 
 def plan_of(folder: Path) -> Plan | Problem:
-    """Return the plan of a folder, or what is wrong with it."""
+    """Return the plan of a folder, or what is wrong with it and how to mend it."""
     if fault := plan_fault(folder):
-        return Problem(folder / PLAN, fault.what, "unreadable")
+        what = fault.what.removesuffix(f": {PLAN_AGAIN}")
+        return Problem(folder / PLAN, f"{what}: {PLAN_AGAIN}", "unreadable")
     return Plan.load(folder)
 
 
@@ -67,8 +71,10 @@ def record_problems(
     published = shard_names(shards, plan.grids if plan.runs else ended)
     orphaned = shard_names(shards, planned) - published
     strange = shard_names(shards, ended - planned)
+    # without a plan, `harness tables` would publish nothing
+    rebuild = "`harness tables`" if plan.runs else "the same `harness generate` command"
     for name, digest in expected.items():
-        yield from _changed(shards / name, digest, is_published=name in published)
+        yield from _changed(shards / name, digest, name in published, rebuild)
     for name in sorted((published | orphaned | strange) - set(expected)):
         if fault := record_fault(shards / name):
             yield _damaged(shards / name, fault)
@@ -89,19 +95,24 @@ def checkpoint_problems(folder: Path) -> Iterator[Problem]:
             yield Problem(path, f"{fault.what}: {mend}", _kind(fault))
 
 
-def _changed(path: Path, digest: str, *, is_published: bool) -> Iterator[Problem]:
+def _changed(
+    path: Path, digest: str, is_published: bool, rebuild: str
+) -> Iterator[Problem]:
     """Yield how a record differs from the one that the tables were built from."""
     if not os.path.lexists(path):
         if not _was_repeated(path):
             yield Problem(path, "is missing, though the tables hold it", "missing")
     elif (fault := file_fault(path)) and not fault.bytes_differ:
-        yield Problem(path, f"{fault.what}: {RUN_AGAIN}", "unreadable")
-    elif sha256_of(path) != digest:
+        yield Problem(path, f"{fault.what}: {READ_AGAIN}", "unreadable")
+    elif (differs := sha256_of(path) != digest) and (damage := record_fault(path)):
         what = f"has changed since the tables were built: {RUN_AGAIN}"
-        yield Problem(path, what, "bytes")
+        yield Problem(path, what, _kind(damage))
     elif not is_published and not _was_repeated(path):
-        what = "is in the tables, though no grid holds its run any more: `harness "
-        yield Problem(path, f"{what}tables` leaves it out", "outdated")
+        what = "is in the tables, though no grid holds its run any more: "
+        yield Problem(path, f"{what}{rebuild} leaves it out", "outdated")
+    elif differs:
+        what = "is another record of its run than the tables hold: "
+        yield Problem(path, f"{what}{rebuild} takes it in", "outdated")
 
 
 def _was_repeated(path: Path) -> bool:
@@ -111,7 +122,8 @@ def _was_repeated(path: Path) -> bool:
 
 
 def _damaged(path: Path, fault: Fault) -> Problem:
-    return Problem(path, f"{fault.what}: {RUN_AGAIN}", _kind(fault))
+    mend = RUN_AGAIN if fault.bytes_differ else READ_AGAIN
+    return Problem(path, f"{fault.what}: {mend}", _kind(fault))
 
 
 def _kind(fault: Fault) -> Kind:
@@ -128,6 +140,6 @@ def _no_records(shards: Path, expected: set[str]) -> Iterator[Problem]:
             if DAMAGED_MARK in path.name:
                 what = "was set aside as damaged and is not read: delete it"
             yield Problem(path, what, "extra")
-        elif not path.is_file() and (fault := file_fault(path)):
+        elif (path.is_symlink() or not path.is_file()) and (fault := file_fault(path)):
             mend = "move it away, its name is that of a record"
             yield Problem(path, f"{fault.what}: {mend}", "extra")

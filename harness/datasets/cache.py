@@ -21,7 +21,7 @@ from harness.datasets.base import Array
 from harness.errors import StorageError
 from harness.lease import Lease
 from harness.spec import canonical_json
-from harness.storage import replacing, sha256_of, write_text
+from harness.storage import replacing, sha256_of, sweep, time_in, write_text
 
 FORMAT: Final = 1
 """Version of the entry's layout and of the decoding; part of every key."""
@@ -203,9 +203,12 @@ def _remove(entry: Path) -> None:
 
 def _sweep(cache_dir: Path) -> None:
     """Remove what crashed builders left: half-built entries and claims."""
-    for left in (*cache_dir.glob(f"{_BUILDING}*"), *cache_dir.glob(".*.lease")):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > ABANDONED_S:
+    sweep(cache_dir)
+    found = [*cache_dir.glob(f"{_BUILDING}*"), *cache_dir.glob(".*.lease")]
+    now = time_in(cache_dir) if found else None
+    for left in found:
+        with contextlib.suppress(OSError):  # another builder's sweep was faster
+            if now is not None and now - left.stat().st_mtime > ABANDONED_S:
                 if left.is_dir():
                     shutil.rmtree(left, ignore_errors=True)
                 else:

@@ -51,7 +51,7 @@ def kind_of(error: BaseException) -> Kind:
 def give_up(
     folder: Path, cohort_id: str, kind: Kind, error: str, attempts: int
 ) -> None:
-    """Record the unfinished runs of a cohort as failed.
+    """Record the unfinished runs of a cohort as failed, but for orphans.
 
     Args:
         folder: The corpus folder.
@@ -65,7 +65,7 @@ def give_up(
     """
     finished = finished_ids(folder / "shards")
     for run in Plan.load(folder).cohorts()[cohort_id]:
-        if run.run_id not in finished:
+        if run.grids and run.run_id not in finished:
             record = RunRecord(
                 config=run.config,
                 status="failed",

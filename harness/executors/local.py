@@ -29,7 +29,9 @@ from harness.executors.waiting import Waiting
 START_S: Final = 600.0
 """Seconds that a worker may take to load torch, at least, on a slow file system."""
 STARTS: Final = 3
-"""Workers in a row that may die on a device before they are given work."""
+"""Workers in a row that may fail on a device before they are given work."""
+WORKER: Final = (sys.executable, "-m", "harness.executors.process")
+"""Command of a worker process, to which its folder and setting are added."""
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
@@ -80,8 +82,9 @@ def gpu_environment(source: Source) -> dict[str, str]:
 class _Worker:
     """A worker process and the cohort that it works on."""
 
-    def __init__(self, crew: Crew, device: str, inbox: "Inbox") -> None:
-        command = [sys.executable, "-m", "harness.executors.process"]
+    def __init__(
+        self, command: Sequence[str], crew: Crew, device: str, inbox: "Inbox"
+    ) -> None:
         setting, variables = crew.on(device), crew.source.environment()
         if device == "cpu":
             variables |= cpu_environment(setting.threads)
@@ -92,12 +95,14 @@ class _Worker:
         self.device = device
         self.cohort: str | None = None
         self.heard = time.monotonic()
-        self.ready = self.silent = False
+        self.ready = self.worked = self.silent = False
+        self.unreadable: str | None = None
         self.process = subprocess.Popen(
             [*command, str(crew.folder), json.dumps(dataclasses.asdict(setting))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env=os.environ | variables,
             start_new_session=True,  # the terminal's Ctrl-C is the driver's to handle
         )
@@ -125,19 +130,30 @@ class _Worker:
 
     def _listen(self, inbox: "Inbox") -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            inbox.put((self, json.loads(line)))
-        inbox.put((self, None))
+        line = ""
+        try:
+            for line in self.process.stdout:
+                inbox.put((self, dict(json.loads(line))))
+        except (TypeError, ValueError):
+            self.unreadable = line
+            self.process.kill()  # its next lines would mean as little
+        finally:
+            inbox.put((self, None))
 
 
 Inbox: TypeAlias = "queue.SimpleQueue[tuple[_Worker, Any]]"
 
 
 class LocalExecutor:
-    """Trains cohorts on worker processes of this machine."""
+    """Trains cohorts on worker processes of this machine.
 
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+    Args:
+        crew: Who trains.
+        command: Of a worker process.
+    """
+
+    def __init__(self, crew: Crew, *, command: Sequence[str] = WORKER) -> None:
+        self._crew, self._command = crew, command
         self._inbox: Inbox = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []
@@ -159,9 +175,9 @@ class LocalExecutor:
             interrupted: Asked often; when true the workers are told to stop.
 
         Raises:
-            RuncastError: Workers die before they are given work.
+            RuncastError: On no device workers live until they are given work.
         """
-        waiting = Waiting(self._crew.folder, cohorts, self._crew.devices)
+        waiting = Waiting(self._crew.folder, cohorts, self._places)
         try:
             for i in range(min(self._crew.jobs, len(cohorts))):
                 self._start(self._crew.devices[i % len(self._crew.devices)])
@@ -185,12 +201,19 @@ class LocalExecutor:
         return self._outcome
 
     def _start(self, device: str) -> None:
-        self._workers.append(_Worker(self._crew, device, self._inbox))
+        self._workers.append(_Worker(self._command, self._crew, device, self._inbox))
+
+    def _places(self) -> dict[str, str]:
+        return {worker.device: worker.device for worker in self._workers}
 
     def _stop(self, outcome: Outcome) -> None:
+        """Have workers keep their state and end; those that load torch have none."""
         self._outcome = outcome
         for worker in self._workers:
-            worker.tell({"stop": True})
+            if worker.ready:
+                worker.tell({"stop": True})
+            else:
+                worker.process.kill()
 
     def _hand_out(self, waiting: Waiting) -> None:
         """Give idle workers their next cohort, or let them go."""
@@ -200,6 +223,7 @@ class LocalExecutor:
             if cohort is not None:
                 self._idle.remove(worker)
                 worker.cohort, worker.heard = cohort, time.monotonic()
+                worker.worked, self._stillborn[worker.device] = True, 0
                 worker.tell({"cohort": cohort})
             elif not waiting and all(w.cohort is None for w in self._workers):
                 worker.tell({"stop": True})
@@ -222,7 +246,6 @@ class LocalExecutor:
         worker.heard = time.monotonic()
         if "ready" in message:
             worker.ready = True
-            self._stillborn[worker.device] = 0
             self._idle.append(worker)
             return None
         cohort = worker.cohort
@@ -243,34 +266,53 @@ class LocalExecutor:
         """Replace a worker that ended while there is work.
 
         Raises:
-            RuncastError: Several in a row died before they were given work.
+            RuncastError: No device is left where one lives until it is given work.
         """
         self._workers.remove(worker)
         if worker in self._idle:
             self._idle.remove(worker)
         code = worker.process.wait()
         worker.close()
-        event = None
+        event, goes_on = None, self._outcome is Outcome.DONE
         if worker.cohort is not None:
             kind: Kind = "timeout" if worker.silent else "died"
-            error = _how_it_ended(code, time.monotonic() - worker.heard)
+            error = _how_it_ended(worker, code)
             event = waiting.after_loss(worker.cohort, kind, error, worker.device)
-        elif code != 0:
+        elif code != 0 and not worker.worked and goes_on:
             self._stillborn[worker.device] += 1
-            if code > 0 or self._stillborn[worker.device] == STARTS:
-                raise RuncastError(
-                    f"a worker on {worker.device} ended with status {code} before it "
-                    "was given work; its messages are above (`harness doctor` checks "
-                    "the installation)"
-                )
-        if waiting and self._outcome is Outcome.DONE:
-            self._start(worker.device)
+        if waiting and goes_on:
+            self._replace(worker, code)
         return event
 
+    def _replace(self, worker: _Worker, code: int) -> None:
+        """Start a worker on the same device, or where none is if it is of no use."""
+        device = worker.device
+        if self._stillborn[device] < STARTS:
+            self._start(device)
+            return
+        taken = {other.device for other in self._workers}
+        sound = (d for d in self._crew.devices if self._stillborn[d] < STARTS)
+        spare = next((d for d in sound if d not in taken), None)
+        text = (
+            f"{STARTS} workers in a row on {device} ended before they were given work; "
+            f"the last: {_how_it_ended(worker, code)}; their messages are above "
+            "(`harness doctor` checks the installation)"
+        )
+        if spare is None and not self._workers:
+            raise RuncastError(text)
+        if self._stillborn[device] == STARTS:
+            sys.stderr.write(f"{device} is left out, others go on: {text}\n")
+            sys.stderr.flush()
+        if spare is not None:
+            self._start(spare)
 
-def _how_it_ended(code: int, silent_s: float) -> str:
+
+def _how_it_ended(worker: _Worker, code: int) -> str:
+    silent_s = time.monotonic() - worker.heard
     how = f"worker process died (exit status {code}), last heard of {silent_s:.0f} s "
     how += "before"
-    if code == -signal.SIGKILL:
+    if worker.unreadable is not None:
+        how += f"; it was ended as it said what is no message: {worker.unreadable!r}"
+    elif code == -signal.SIGKILL:
         how += "; where nobody killed it, memory may have run out (`dmesg` tells)"
     return how

@@ -3,6 +3,7 @@
 Every executor hosts this object; nothing here knows about processes or machines.
 """
 
+import contextlib
 import dataclasses
 import time
 import traceback
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from harness.attempts import Logbook, Phase
-from harness.checkpoint import CheckpointFile
+from harness.checkpoint import CheckpointFile, discard_all, kept_parts
 from harness.datasets import Source
 from harness.device import Setting, release
 from harness.environment import describe
@@ -20,7 +21,7 @@ from harness.errors import StorageError
 from harness.executors.failure import Kind, kind_of
 from harness.lease import Lease
 from harness.peak import matmul_rate
-from harness.plan import Plan
+from harness.plan import Plan, PlannedRun
 from harness.record import finished_ids
 from harness.spec import RunConfig
 from harness.train import train
@@ -73,6 +74,7 @@ class CohortWorker:
         checkpoint_s: float = CHECKPOINT_S,
     ) -> None:
         self._folder, self._checkpoint_s = folder, checkpoint_s
+        self._checkpoints = folder / "checkpoints"
         self._cohorts = Plan.load(folder).cohorts()
         self._name = setting.device
         self._device = setting.apply()
@@ -112,30 +114,47 @@ class CohortWorker:
         progress: Callable[[float], None],
         interrupted: Callable[[], bool],
     ) -> Report:
-        left = self._left(cohort_id)
-        if not left:
+        unfinished = self._unfinished(cohort_id)
+        wanted = [run.config for run in unfinished if run.grids]
+        if not wanted:
             return Report("done")
         log = Logbook(self._folder, cohort_id, device=self._name)
-        attempt = _Attempt(cohort_id, len(left), log, progress, interrupted)
-        report = self._in_parts(attempt, left)
-        log.end(report.kind or report.ending, report.error)
+        attempt = _Attempt(cohort_id, len(wanted), log, progress, interrupted)
+        try:
+            orphans = len(unfinished) > len(wanted)
+            report = self._in_parts(attempt, wanted, orphans=orphans)
+            log.end(report.kind or report.ending, report.error)
+        except StorageError as error:
+            with contextlib.suppress(StorageError):  # for which may be no room either
+                log.end("no-space", str(error))
+            raise
         return report
 
-    def _left(self, cohort_id: str) -> list[RunConfig]:
+    def _unfinished(self, cohort_id: str) -> list[PlannedRun]:
+        """Return the runs of a cohort without a record, orphans among them."""
         finished = finished_ids(self._folder / "shards")
         planned = self._cohorts[cohort_id]
-        return [run.config for run in planned if run.run_id not in finished]
+        return [run for run in planned if run.run_id not in finished]
 
-    def _in_parts(self, attempt: "_Attempt", left: list[RunConfig]) -> Report:
+    def _in_parts(
+        self, attempt: "_Attempt", wanted: list[RunConfig], *, orphans: bool
+    ) -> Report:
         """Train runs together; where memory does not suffice, half of them at a time.
+
+        Args:
+            attempt: The work on their cohort.
+            wanted: All of its unfinished runs but orphans.
+            orphans: Whether there are any: should they come back to their grid, the
+                state of the others must not have taken the place of that of all.
 
         Raises:
             StorageError: A file could not be written.
         """
-        parts, statuses = [left], list[str]()
+        parts, statuses = self._kept_parts(attempt.cohort_id, wanted), list[str]()
         while parts:
             part = parts.pop(0)
-            report = self._guarded(attempt, part, whole=part is left)
+            whole = part is wanted and not orphans
+            report = self._guarded(attempt, part, whole=whole)
             if report.kind == "oom" and len(part) > 1:
                 release(self._device)
                 half = len(part) // 2
@@ -143,8 +162,18 @@ class CohortWorker:
             elif report.ending != "done":
                 return report
             statuses += report.statuses
-        self._checkpoint(attempt, left, whole=True).discard()
+        discard_all(self._checkpoints, attempt.cohort_id)
         return Report("done", tuple(statuses))
+
+    def _kept_parts(
+        self, cohort_id: str, wanted: list[RunConfig]
+    ) -> list[list[RunConfig]]:
+        """Return the parts in which runs trained when they were left, and the rest."""
+        parts, rest = list[list[RunConfig]](), wanted
+        for ids in kept_parts(self._checkpoints, cohort_id):
+            parts.append([run for run in rest if run.run_id in ids])
+            rest = [run for run in rest if run.run_id not in ids]
+        return [part for part in (*parts, rest) if part]
 
     def _guarded(
         self, attempt: "_Attempt", part: Sequence[RunConfig], *, whole: bool
@@ -191,10 +220,10 @@ class CohortWorker:
     def _checkpoint(
         self, attempt: "_Attempt", part: Sequence[RunConfig], *, whole: bool
     ) -> CheckpointFile:
-        stem = attempt.cohort_id if whole else f"{attempt.cohort_id}-{part[0].run_id}"
         return CheckpointFile(
-            self._folder / "checkpoints",
-            stem,
+            self._checkpoints,
+            attempt.cohort_id,
+            () if whole else [run.run_id for run in part],
             on_saved=attempt.log.saved,
             on_loaded=attempt.log.resumed,
         )

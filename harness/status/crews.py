@@ -4,8 +4,6 @@ Clocks of machines differ. Ages are differences between times that one file syst
 noted: that of a claim or note, and that of a file made now in the same folder.
 """
 
-import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,9 +13,10 @@ from typing import Final, NamedTuple
 
 from harness import attempts
 from harness.attempts import Attempt
+from harness.held_for import Held, Process
 from harness.lease import STALE_S, Claim
 from harness.status.ended import Signature, listing
-from harness.storage import TEMPORARY_PREFIX
+from harness.storage import TEMPORARY_PREFIX, time_in
 from harness.weights import share_done
 
 SILENT_S: Final = STALE_S
@@ -144,19 +143,6 @@ def claims(folder: Path) -> list[Claim]:
     return [claim for claim in found if claim is not None]
 
 
-def time_in(folder: Path) -> float | None:
-    """Return what time it is by the clock of a file system, in seconds.
-
-    Tells it from a nameless file, gone at once; None where none can be made.
-    """
-    try:
-        with tempfile.TemporaryFile(dir=folder, prefix=TEMPORARY_PREFIX) as file:
-            os.utime(file.fileno())
-            return os.fstat(file.fileno()).st_mtime
-    except OSError:
-        return None
-
-
 def now_for(folder: Path, seen: Iterable[float], *, held: bool) -> float:
     """Return what time it is for the files of a folder, in seconds.
 
@@ -173,7 +159,10 @@ def now_for(folder: Path, seen: Iterable[float], *, held: bool) -> float:
 
 
 def crew(
-    held: Iterable[Claim], notes: Mapping[str, Noted], now: float
+    held: Iterable[Claim],
+    notes: Mapping[str, Noted],
+    now: float,
+    held_for: Mapping[Held, Process],
 ) -> tuple[tuple[Worker, ...], tuple[Gone, ...]]:
     """Return the living workers and those who are gone.
 
@@ -181,11 +170,14 @@ def crew(
         held: Claims on cohorts.
         notes: Attempts by cohort.
         now: What time it is by the clock of the file system.
+        held_for: The workers for whom drivers hold claims.
     """
     workers, gone = [], []
     for claim in held:
         noted = notes.get(claim.name)
-        mine = _last_of(claim, noted)
+        holder = Process(claim.host, claim.pid)
+        worker = held_for.get(Held(claim.name, holder), holder)
+        mine = _last_of(worker, noted)
         heard = max(claim.heard, noted.at) if noted and mine else claim.heard
         heard_s = max(0.0, now - heard)
         if claim.is_gone(now):
@@ -202,8 +194,8 @@ def crew(
         noted_s = max(0.0, now - noted.at) if noted and mine else None
         workers.append(
             Worker(
-                host=claim.host,
-                pid=claim.pid,
+                host=worker.host,
+                pid=worker.pid,
                 cohort=claim.name,
                 device=mine.device if mine else None,
                 phase=mine.phase if mine else None,
@@ -219,12 +211,12 @@ def crew(
     return tuple(workers), tuple(gone)
 
 
-def _last_of(claim: Claim, noted: Noted | None) -> Attempt | None:
-    """Return the attempt of who holds a claim; None if it noted nothing yet."""
+def _last_of(worker: Process, noted: Noted | None) -> Attempt | None:
+    """Return the attempt at which a worker is; None if it noted nothing yet."""
     last = noted.attempts[-1] if noted else None
     if last is None or last.ending is not None:
         return None
-    return last if (last.host, last.pid) == (claim.host, claim.pid) else None
+    return last if (last.host, last.pid) == worker else None
 
 
 def retried(notes: Mapping[str, Noted]) -> tuple[Retried, ...]:

@@ -13,8 +13,10 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from harness import held_for
 from harness.costs import Costs, costs
 from harness.errors import CorpusError
+from harness.held_for import Held, Process
 from harness.lease import Claim
 from harness.manifest import MANIFEST
 from harness.plan import PLAN, Plan
@@ -132,6 +134,7 @@ class Reader:
         """
         plan = self._planned()
         held = claims(self._folder)  # first: who ends in between is seen as finished
+        workers = held_for.read(self._folder) if held else {}
         notes = self._notes.look()
         ended = self._ended.look(plan.grids)
         if not plan.runs and ended.tables == "missing":
@@ -148,7 +151,8 @@ class Reader:
         now = now_for(self._folder, changed, held=bool(held))
         self.newest = max(changed, default=None)
         idle_s = None if self.newest is None else max(0.0, now - self.newest)
-        return _status(self._folder, _Seen(plan, held, notes, ended, now), idle_s)
+        seen = _Seen(plan, held, workers, notes, ended, now)
+        return _status(self._folder, seen, idle_s)
 
     def _planned(self) -> Plan:
         """Return the plan, read again where it has changed.
@@ -178,15 +182,16 @@ class _Seen(NamedTuple):
 
     plan: Plan
     held: list[Claim]
+    held_for: dict[Held, Process]
     notes: dict[str, Noted]
     ended: Ended
     now: float
 
 
 def _status(folder: Path, seen: _Seen, idle_s: float | None) -> Status:
-    plan, held, notes, ended, now = seen
+    plan, held, _, notes, ended, now = seen
     cohorts = [claim for claim in held if claim.name.startswith("c-")]
-    workers, gone = crew(cohorts, notes, now)
+    workers, gone = crew(cohorts, notes, now, seen.held_for)
     states = _states(plan, ended, {worker.cohort for worker in workers})
     grids = plan.grids if plan.runs else dict.fromkeys(states, ())
     labels = sorted({label for names in grids.values() for label in names})

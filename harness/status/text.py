@@ -26,7 +26,7 @@ _HOW: Final = {
     "device": "lost its device",
     "data": "lacked its data",
     "error": "failed",
-    "no-space": "ran out of disk",
+    "no-space": "could not write its files",
 }
 """What a loss was, by kind."""
 
@@ -157,11 +157,11 @@ def _resting(status: Status) -> list[str]:
     since = "" if status.idle_s is None else f" (last change {_ago(status.idle_s)})"
     lines = [f"not running{since}, {percent(status.rate.share)} of the work is done"]
     folder = shlex.quote(str(status.folder))
-    if status.counts["pending"] or status.counts["failed"]:
+    if status.grids and (status.counts["pending"] or status.counts["failed"]):
         lines.append("the same `harness generate` command goes on, and so does")
         lines.append(f"  python -m harness.work {folder}")
-    else:
-        lines.append(f"the tables are built by: harness tables {folder}")
+    elif status.tables != "current":
+        lines += ["the tables are built by", f"  harness tables {folder}"]
     return lines
 
 

@@ -251,7 +251,7 @@ def _watched(
 
 def _end(status: Status, left_s: float) -> tuple[str, int] | None:
     """Return why the watch ends and its exit code; None while it goes on."""
-    failed = len(status.failures)
+    failed = status.counts["failed"]  # of a downloaded corpus all that is known
     if status.is_running:
         return None
     if not status.counts["pending"] and (status.tables == "current" or left_s < 0):

@@ -55,6 +55,12 @@ def test_every_file_is_named_in_the_page_and_every_named_file_is_there():
     assert named == {f"docs/cluster/{path.name}" for path in FILES}
 
 
+def test_where_there_are_no_hard_links_the_page_sends_to_a_local_disk():
+    (row,) = (line for line in PAGE.splitlines() if "without hard links" in line)
+    assert row.startswith("| ")
+    assert "on a local disk" in row
+
+
 @pytest.mark.parametrize("path", SUBMITTED, ids=lambda path: path.name)
 def test_a_job_script_is_sound_for_bash(path: Path):
     done = subprocess.run(["bash", "-n", path], capture_output=True, text=True)
@@ -78,6 +84,18 @@ def test_ray_accepts_the_description_of_the_cloud_and_refuses_a_wrong_one():
     assert "InstanceMarketOptions" not in types["head"]["node_config"]
     with pytest.raises(jsonschema.ValidationError, match=r"nonsense"):
         validate_config(filled | {"nonsense": 1})
+
+
+def test_the_cloud_trains_once_its_workers_are_there_and_on_a_device_by_name(
+    command_line,
+):
+    said = [" ".join(words) for words in commands() if words[0] == "ray"]
+    order = ("ray up", "ray status", "harness generate", "ray down")
+    places = [next(i for i, line in enumerate(said) if each in line) for each in order]
+    assert places == sorted(places)
+    given = set(re.findall(r"--[a-z][a-z-]*", said[places[2]])) - {"--tmux"}  # of Ray
+    assert "--device" in given
+    assert given <= options_of("generate", command_line)
 
 
 def test_the_cloud_installs_with_the_script_of_this_repository():

@@ -18,6 +18,7 @@ import pytest
 
 from harness import attempts
 from harness.corpus import Corpus
+from harness.status import status
 from tests.cluster.two_nodes import Pair, joined
 from tests.harness.test_cli import TINY, assert_same, environment, harness
 
@@ -100,6 +101,11 @@ def training(folder: Path) -> set[str]:
     return {a.host for a in last if a.ending is None and a.step > 0}
 
 
+def at_work(folder: Path) -> set[str]:
+    """Nodes that train by what `harness status` tells."""
+    return {w.host for w in status(folder).workers if w.phase == "training"}
+
+
 def done_by(folder: Path, host: str) -> int:
     last = [each[-1] for each in tried(folder).values() if each]
     return sum(a.host == host and a.ending == "done" for a in last)
@@ -143,6 +149,7 @@ def test_a_node_that_does_not_see_the_folder_sends_its_results(
         both = {pair.head.name, pair.other.name}
         driver.wait_for("both nodes train", lambda: training(folder) == both)
         assert any("node2 trains and sends results back" in s for s in driver.said)
+        driver.wait_for("the status tells who trains", lambda: at_work(folder) == both)
         brake.unlink()
         driver.wait_for("node2 has sent a cohort", lambda: done_by(folder, "node2") > 0)
         brake.touch()

@@ -85,7 +85,6 @@ def test_spans_are_taken_from_clocks_that_no_one_sets():
         if isinstance(node, ast.Attribute)
         and ast.unparse(node) in ("time.time", "datetime.now", "datetime.utcnow")
     }
-    ages_of_files = {"storage", "datasets/cache", "executors/ray/sent_back"}
+    ages_of_files = {"status/crews", "executors/ray/sent_back"}
     shown = {"attempts", "status/text", "status/rate", "status/watch"}
-    ages_of_files.add("status/crews")
     assert readers == {f"harness/{name}.py" for name in ages_of_files | shown}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness import storage
 from harness.errors import StorageError
 from harness.lease import STALE_S, Claim, Lease
+from harness.storage import ABANDONED_S, TEMPORARY_PREFIX, sweep
 
 
 def test_a_claim_has_one_holder_until_it_is_given_back(tmp_path):
@@ -135,6 +138,61 @@ def test_a_process_of_another_container_with_the_same_name_is_not_taken_for_dead
 def test_what_is_no_file_in_the_place_of_a_claim_is_told(tmp_path):
     (tmp_path / "x.lease").mkdir()
     os.mkfifo(tmp_path / "y.lease")
-    for name in ("x", "y"):
-        with pytest.raises(StorageError, match=rf"{name}\.lease.*is no file"):
+    (tmp_path / "z.lease").symlink_to("nowhere")
+    (tmp_path / "file").touch()
+    (tmp_path / "w.lease").symlink_to("file")
+    for name in ("x", "y", "z", "w"):
+        told = rf"{name}\.lease.*is no file; move it away"
+        with pytest.raises(StorageError, match=told):
             Lease.acquire(tmp_path, name)
+
+
+def test_a_claim_that_cannot_be_given_back_does_not_hide_what_went_wrong(tmp_path):
+    folder = tmp_path / "leases"
+
+    def work() -> None:
+        folder.rename(tmp_path / "away")
+        folder.symlink_to(folder)  # from here on every call fails, removal too
+        raise StorageError("no space")
+
+    lease = Lease.acquire(folder, "c-1")
+    with pytest.raises(StorageError, match=r"^no space$"), lease:
+        work()
+
+
+def test_a_claim_that_cannot_be_written_leaves_no_trace(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"c-1\.lease: File too large"):
+            Lease.acquire(tmp_path, "c-1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_leaves_of_a_claim_is_swept(tmp_path, monkeypatch):
+    folder = tmp_path / "leases"
+    code = (
+        "import sys, os, pathlib\n"
+        "from harness.lease import Lease\n"
+        "def die(event, details):\n"
+        "    if event == moment: os._exit(9)\n"
+        "sys.addaudithook(die)\n"
+        "for moment in ('os.link', 'os.rename'):\n"
+        "    child = os.fork()\n"
+        "    if child == 0: Lease.acquire(pathlib.Path(sys.argv[1]), moment)\n"
+        "    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9\n"
+    )
+    folder.mkdir()
+    dead = {"host": socket.gethostname(), "pid": 2**22 + 1, "start": "1"}
+    (folder / "os.rename.lease").write_text(json.dumps(dead))
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    left = sorted(path.name for path in folder.iterdir())
+    assert left.pop() == "os.rename.lease"
+    assert len(left) == 3  # two that were written, and the marker of who takes over
+    assert all(name.startswith(TEMPORARY_PREFIX) for name in left)
+    later = time.time() + 2 * ABANDONED_S
+    monkeypatch.setattr(storage, "time_in", lambda folder: later)
+    sweep(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["os.rename.lease"]

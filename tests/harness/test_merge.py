@@ -106,6 +106,23 @@ def test_a_folder_named_twice_is_merged_once(part, tmp_path):
     assert (done.added, done.notes) == (1, ())
 
 
+@pytest.mark.parametrize(
+    ("order", "out", "kept"),
+    [("aba", "all", "a"), ("bab", "all", "b"), ("ab", "b", "b"), ("bcab", "c", "b")],
+)
+def test_the_record_kept_is_of_out_and_else_of_the_folder_named_first(
+    part, tmp_path, make_record, order, out, kept
+):
+    one, other = make_record(0), with_step(make_record(0), "train_loss", 36, 0.5)
+    folders = {"a": part("a", [one]), "b": part("b", [other]), "c": part("c", [])}
+    done = merge([folders[name] for name in order], tmp_path / out, keep="first")
+    path = shard_path(tmp_path / out / "shards", one.config.run_id)
+    expected = one if kept == "a" else other
+    assert same_outcome(RunRecord.load(path), expected)
+    (note,) = done.notes
+    assert note.endswith(f"from {folders[kept] / 'shards' / path.name}, which was kept")
+
+
 def test_a_run_that_failed_in_one_folder_and_finished_in_another_is_finished(
     part, tmp_path, make_record
 ):
@@ -225,7 +242,28 @@ def test_records_in_no_plan_are_left_out_with_a_note(part, tmp_path, make_record
     assert len(shards(tmp_path / "all")) == 1
 
 
-@pytest.mark.parametrize("kind", ["file", "corpus", "obstacle"])
+@pytest.mark.parametrize("data", [b"", b"PAR1", None])
+@pytest.mark.parametrize("name", ["a", "all"])
+def test_a_damaged_plan_is_refused_with_the_one_cure_that_works(
+    part, tmp_path, name, data
+):
+    parts, out = [part("a", [0, 1]), part("b", [2])], tmp_path / "all"
+    merge(parts, out)
+    plan = tmp_path / name / "plan.parquet"
+    before = plan.read_bytes()
+    plan.write_bytes(before[:-1] if data is None else data)
+    with pytest.raises(CorpusError, match=r"delete it, and the same command") as raised:
+        merge(parts, out)
+    assert str(raised.value).count("plans again") == 1
+    assert "--limit" not in str(raised.value)
+    plan.unlink()
+    if name == "a":
+        part("a", [])  # the same command plans again
+    assert merge(parts, out).finished == 3
+    assert plan.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["file", "corpus", "folder", "link"])
 def test_a_place_that_cannot_hold_the_runs_is_refused(
     part, tmp_path, make_record, kind
 ):
@@ -238,7 +276,10 @@ def test_a_place_that_cannot_hold_the_runs_is_refused(
         (out / "corpus.json").write_text("{}")
         told = r"without the records of its runs"
     else:
-        shard_path(out / "shards", make_record(0).config.run_id).mkdir(parents=True)
+        path = shard_path(out / "shards", make_record(0).config.run_id)
+        path.parent.mkdir(parents=True)
+        elsewhere = make_record(0).save(tmp_path)
+        path.mkdir() if kind == "folder" else path.symlink_to(elsewhere)
         told = r"is no file, where a record belongs: move it away"
     with pytest.raises(CorpusError, match=told):
         merge([part("a", [0])], out)

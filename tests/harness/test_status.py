@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import socket
 import time
 
@@ -116,6 +117,25 @@ def test_a_downloaded_corpus_has_neither_plan_nor_shards(corpus_folder):
     assert found.counts == counts(completed=9, diverged=2, failed=1)
     assert found.grids == {}
     assert found.tables == "current"
+
+
+def test_commands_to_type_are_whole_and_alone_on_their_lines(
+    planned_folder, make_record, tmp_path
+):
+    make_record(50).save(planned_folder / "shards")
+    make_record(2, optimizer="adamw", lr=1.0).save(planned_folder / "shards")
+    long = planned_folder.rename(tmp_path / f"a folder {'x' * 100}")
+    told = status_text(status(long)).splitlines()
+    at = told.index("the tables are built by")
+    assert told[at + 1] == f"  harness tables '{long}'"
+
+
+def test_of_a_downloaded_corpus_nothing_is_to_be_trained_or_built(corpus_folder):
+    shutil.rmtree(corpus_folder / "shards")
+    found = status(corpus_folder)
+    assert found.counts["failed"] == 1
+    told = status_text(found).splitlines()[1:]
+    assert [line for line in told if "harness" in line] == []
 
 
 def test_damaged_tables_are_told(planned_folder):

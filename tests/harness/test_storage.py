@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import subprocess
@@ -9,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from harness import storage
 from harness.errors import CorpusError, StorageError
+from harness.lease import Lease
 from harness.storage import (
     ABANDONED_S,
     creating,
@@ -18,6 +21,7 @@ from harness.storage import (
     replacing,
     sha256_of,
     sweep,
+    time_in,
     write_parquet,
     write_text,
 )
@@ -29,14 +33,18 @@ from harness.storage import creating, replacing
 
 folder, trials, delays, seen = Path(sys.argv[1]), int(sys.argv[2]), random.Random(0), 0
 for _ in range(trials):
+    begun, begin = os.pipe()
     child = os.fork()
     for i in itertools.count() if child == 0 else ():
         for commit, name in ((replacing, "same"), (creating, f"new-{i}")):
             with commit(folder / name) as temporary:
                 temporary.write_bytes(bytes([i % 251]) * 50_000)
+        os.write(begin, b"." if i == 0 else b"")
+    os.read(begun, 1)
     time.sleep(delays.uniform(0.001, 0.02))
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    os.close(begun), os.close(begin)
     for path in folder.glob("[!.]*"):
         content = path.read_bytes()
         assert len(content) == 50_000 and len(set(content)) == 1, path
@@ -125,18 +133,113 @@ def test_a_file_in_place_of_a_folder_is_a_storage_error(tmp_path):
         write_text(tmp_path / "file" / "a.txt", "")
 
 
-def test_old_temporaries_are_swept_and_young_ones_stay(tmp_path):
-    long_ago = time.time() - 2 * ABANDONED_S
+@pytest.fixture
+def later(monkeypatch) -> float:
+    """Let so much time go by for files that what they hold is abandoned."""
+    later = time.time() + 2 * ABANDONED_S
+    monkeypatch.setattr(storage, "time_in", lambda folder: later)
+    return later
+
+
+def test_old_temporaries_are_swept_and_young_ones_stay(tmp_path, later):
     for place in (tmp_path, tmp_path / "shards"):
         (place / ".tmp-old" / "runs").mkdir(parents=True)
         (place / ".tmp-young").mkdir()
         (place / ".tmp-file").touch()
-        for left in (".tmp-old/runs", ".tmp-old", ".tmp-file"):
-            os.utime(place / left, (long_ago, long_ago))
+        (place / ".tmp-link").symlink_to("nowhere")
+        os.utime(place / ".tmp-young", (later, later))
     (tmp_path / "keep").touch()
     sweep(tmp_path)
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*"))
     assert left == [".tmp-young", "keep", "shards", "shards/.tmp-young"]
+
+
+@pytest.mark.parametrize("skew_s", [-2 * ABANDONED_S, 2 * ABANDONED_S])
+def test_whether_a_temporary_is_abandoned_the_clock_of_the_files_tells(
+    tmp_path, monkeypatch, skew_s
+):
+    (tmp_path / ".tmp-living").touch()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + skew_s)
+    sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [".tmp-living"]
+    monkeypatch.setattr(storage, "time_in", lambda folder: now + 2 * ABANDONED_S)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_that_was_linked_is_as_young_as_the_link(tmp_path):
+    record, linked = tmp_path / "record", tmp_path / ".tmp-linked"
+    record.touch()
+    os.utime(record, (0.0, 0.0))
+    os.link(record, linked)
+    sweep(tmp_path)
+    assert linked.exists()
+
+
+def test_nothing_is_written_to_a_folder_without_temporaries(tmp_path, monkeypatch):
+    (tmp_path / "shards" / ".tmp-a").mkdir(parents=True)
+    (tmp_path / "leases" / "c-1").mkdir(parents=True)
+    (tmp_path / ".tmp-b" / ".tmp-c").mkdir(parents=True)
+    asked = []
+    monkeypatch.setattr(storage, "time_in", lambda folder: asked.append(folder))
+    before = sorted(tmp_path.rglob("*"))
+    sweep(tmp_path)
+    assert sorted(asked) == [tmp_path, tmp_path / "shards"]
+    assert sorted(tmp_path.rglob("*")) == before  # as no time could be told
+
+
+def test_the_time_of_a_folder_is_that_of_its_file_system_and_leaves_nothing(tmp_path):
+    (tmp_path / "before").touch()
+    now = time_in(tmp_path)
+    (tmp_path / "after").touch()
+    before, after = ((tmp_path / n).stat().st_mtime for n in ("before", "after"))
+    assert before <= now <= after
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after", "before"]
+
+
+def test_a_temporary_that_cannot_be_removed_does_not_hide_what_went_wrong(tmp_path):
+    folder = tmp_path / "folder"
+
+    def lose() -> None:
+        folder.rmdir()
+        folder.symlink_to(folder)  # from here on every call fails, removal too
+
+    message = r"cannot write .*a\.txt: Too many levels of symbolic links"
+    with (
+        pytest.raises(StorageError, match=message),
+        replacing(folder / "a.txt"),
+    ):
+        lose()
+
+
+@pytest.mark.parametrize("name", ["EPERM", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
+def test_a_file_system_without_hard_links_is_named(tmp_path, monkeypatch, name):
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+
+    monkeypatch.setattr(os, "link", refuse)
+    message = r"cannot write .*a\.txt: .* makes no hard links.* another folder"
+    with (
+        pytest.raises(StorageError, match=message),
+        creating(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.touch()
+    with pytest.raises(StorageError, match=r"c-1\.lease: .* makes no hard links"):
+        Lease.acquire(tmp_path, "c-1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_that_fails_otherwise_is_no_lack_of_hard_links(tmp_path, monkeypatch):
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with (
+        pytest.raises(StorageError, match=r"No space left .* make room"),
+        creating(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.touch()
 
 
 def test_parquet_pages_are_checked_when_read(tmp_path):

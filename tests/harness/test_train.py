@@ -11,7 +11,7 @@ from harness.checkpoint import CheckpointFile
 from harness.cohort import CohortNet
 from harness.datasets import Source
 from harness.evaluate import Scorer
-from harness.feed import DeviceData
+from harness.feed import DeviceCell, DeviceData
 from harness.record import same_outcome
 from harness.registry import DATASETS
 from harness.seeds import stream
@@ -159,6 +159,22 @@ def test_part_of_a_cohort_resumes_from_the_checkpoint_of_the_whole(tmp_path):
     rest = train([runs[2], runs[0]], toy_data(), checkpoint=file)
     assert same_outcome(rest[0], _single(runs[2], toy_data()))
     assert same_outcome(rest[1], _single(runs[0], toy_data()))
+
+
+def test_the_trained_state_is_saved_between_cells_once_that_is_due(tmp_path):
+    data, file, told = toy_data(), CheckpointFile(tmp_path, "c-x"), []
+    cells = [DeviceCell("toy", "none", level, lambda: data.test) for level in (1, 2)]
+    (whole,) = train(
+        [toy_run()],
+        data,
+        ood=cells,
+        checkpoint=file,
+        progress=lambda step, _: told.append(step),
+        checkpoint_due=lambda: told.count(24) > 1,
+    )
+    assert file.load()["step"] == whole.num_steps == 24
+    (resumed,) = train([toy_run()], data, ood=cells, checkpoint=file)
+    assert same_outcome(whole, resumed)
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.corpus import Corpus
 from harness.manifest import manifest_text
+from harness.plan import Plan, PlannedRun
+from harness.record import shard_path
 from harness.storage import sha256_of
 from harness.verify import verify
 
@@ -110,6 +114,27 @@ def test_work_state_is_no_problem(corpus_folder):
 def test_a_new_shard_makes_the_tables_outdated(corpus_folder, make_record):
     path = make_record(99).save(corpus_folder / "shards")
     assert [(p.path, p.kind) for p in verify(corpus_folder)] == [(path, "outdated")]
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_a_record_trained_again_makes_the_tables_outdated(
+    corpus_folder, some_records, command_line, is_planned
+):
+    grids = ("t4/digits",)
+    runs = [PlannedRun(r.config, r.config.run_id, "c-a", grids) for r in some_records]
+    if is_planned:
+        Plan(tuple(runs)).save(corpus_folder)
+    path = shard_path(corpus_folder / "shards", runs[0].run_id)
+    path.unlink()
+    replace(some_records[0], costs={"train_s": 9.0}).save(path.parent)
+    (problem,) = verify(corpus_folder)
+    assert (problem.path, problem.kind) == (path, "outdated")
+    # without a plan, `harness tables` would leave all runs out
+    assert ("`harness tables` takes it in" in problem.what) is is_planned
+    Plan(tuple(runs)).save(corpus_folder)
+    assert command_line("tables", str(corpus_folder))[0] == 0
+    assert verify(corpus_folder) == []
+    assert Corpus.open(corpus_folder).runs()["cost.train_s"].max() == 9
 
 
 def test_a_failed_run_that_finished_makes_the_tables_outdated(

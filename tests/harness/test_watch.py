@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import struct
 import subprocess
@@ -110,6 +111,18 @@ def test_failed_runs_are_its_exit_code(folder, make_record, capsys):
     finish(folder, make_record, failed=True)
     assert watch(folder, every_s=0.1) == 1
     assert "ended: 1 of 4 runs failed" in capsys.readouterr().out
+
+
+def test_failed_runs_of_a_downloaded_corpus_are_its_exit_code(
+    folder, make_record, command_line
+):
+    finish(folder, make_record, failed=True)
+    shutil.rmtree(folder / "shards")
+    (folder / PLAN).unlink()
+    code, out, _ = command_line("status", str(folder), "--watch")
+    assert code == 1
+    assert out.endswith("ended: 1 of 4 runs failed\n")
+    assert command_line("status", str(folder))[0] == 1
 
 
 def test_it_ends_when_nobody_works_any_more(folder, capsys):

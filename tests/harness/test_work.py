@@ -23,12 +23,13 @@ from harness.device import Setting
 from harness.executors.crew import Crew
 from harness.executors.here import HereExecutor
 from harness.manifest import read_manifest
-from harness.plan import PLAN, Plan
+from harness.plan import PLAN, Plan, PlannedRun
 from harness.profiles import Profile
 from harness.record import RunRecord, same_outcome
 from harness.sealed import read_sealed, write_sealed
 from harness.spec import RunConfig
 from harness.verify import verify
+from tests.harness.tiny import profile
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--profile", "tests.harness.tiny:profile", "--device", "cpu"]
@@ -150,6 +151,19 @@ def test_the_parts_of_a_grid_are_disjoint_and_together_the_whole(work, tmp_path)
     assert {f"{run.run_id}.parquet" for run in Plan.load(tmp_path).runs} == set().union(
         *trained
     )
+
+
+def test_an_orphan_is_not_left_to_others(work, tmp_path):
+    configs = [profile().run(seed=seed).resolve() for seed in range(2)]
+    grids: list[tuple[str, ...]] = [("t4/digits",), ()]
+    runs = zip(configs, grids, strict=True)
+    Plan(tuple(PlannedRun(c, c.run_id, f"c-{c.seed}", g) for c, g in runs)).save(
+        tmp_path
+    )
+    code, out, err = work(tmp_path, "--device", "cpu")
+    assert code == 0, err
+    assert "1 of 1 runs finished" in out
+    assert "left to others" not in out
 
 
 def test_a_run_that_fails_is_counted_and_the_others_are_trained(work, tmp_path):

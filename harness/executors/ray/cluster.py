@@ -48,12 +48,13 @@ class Cluster:
         for name, value in _VARIABLES.items():
             os.environ.setdefault(name, value)
         where = address or os.environ.get(ADDRESS) or "local"
-        ray = _import_ray()
         if where not in ("local", "auto"):
             _knock(where)
             if _has_token():
-                # as `ray start` does; `ray.init` forgets it for an address
+                # as `ray start` does; `ray.init` forgets it for an address, and what is
+                # set after the import is not heard
                 os.environ.setdefault("RAY_AUTH_MODE", "token")
+        ray = _import_ray()
         room = {"num_cpus": max(allowed_cores(), cores), "include_dashboard": False}
         try:
             ray.init(

@@ -24,8 +24,9 @@ from harness.storage import sha256_of
 
 TURN_S: Final = 0.2
 """Seconds between two looks at everything that is not an answer."""
-IDLE_S: Final = 10.0
-"""Seconds between two words to a worker without work."""
+IDLE_S: Final = 4.0
+"""Seconds between two words to a worker without work: well below `DRIVER_S`, or another
+driver would take it over in a pause, such as `GONE_S`, of this one."""
 AGAIN_S: Final = 1.0
 """Seconds before a worker is asked again that could not be reached."""
 BEGIN_S: Final = 300.0
@@ -99,7 +100,7 @@ class _Shift:
     ) -> None:
         self._crew, self._ray, self._fleet = crew, cluster.ray, fleet
         self._asked, self._on_event = frozenset(cohorts), on_event
-        self._waiting = Waiting(crew.folder, cohorts, list(cluster.nodes))
+        self._waiting = Waiting(crew.folder, cohorts, self._places)
         planned = Plan.load(crew.folder).cohorts()
         self._runs = {name: [r.run_id for r in runs] for name, runs in planned.items()}
         self._plan = sha256_of(crew.folder / PLAN)
@@ -123,6 +124,11 @@ class _Shift:
             if over and fleet.settled and not busy:
                 return self._outcome
             self._listen()
+
+    def _places(self) -> dict[str, str]:
+        """Return the hosts of the nodes whose workers take cohorts, by node."""
+        taking = [m for m in self._fleet.members if not (m.retiring or m.withheld)]
+        return {m.place.node: m.place.host for m in taking if m.place is not None}
 
     def _hand_out(self) -> None:
         """Give idle workers their next cohorts."""
@@ -252,6 +258,9 @@ class _Shift:
 
     def _lost(self, member: Member, error: str) -> None:
         """Note that a worker is gone, and with it its work since the last save."""
+        if member.place is None and member.unheard:
+            self._fleet.drop(member)  # it had begun well, under a driver before
+            return
         if member.place is None:
             self._fleet.failed_start(member, error)
             return

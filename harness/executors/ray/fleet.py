@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import os
 import socket
 import sys
 import time
@@ -11,18 +12,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from harness import __version__
+from harness import __version__, held_for
 from harness.checkout import commit
-from harness.errors import RuncastError
+from harness.errors import RuncastError, StorageError
 from harness.executors.crew import Crew
 from harness.executors.ray.actor import Actor
 from harness.executors.ray.cluster import Cluster, worker_room
 from harness.executors.ray.member import Member
 from harness.executors.ray.words import DRIVER_S, Claim, Terms
-from harness.storage import TEMPORARY_PREFIX, write_text
+from harness.held_for import Process
 
 STARTS: Final = 3
 """Workers in a row that may fail before they are given work."""
+NOWHERE: Final = ""
+"""In place of a node where a worker ended before it could tell on which it was."""
 LOOK_S: Final = 2.0
 """Seconds between two looks for workers whose driver is gone."""
 GROW_S: Final = 10.0
@@ -52,13 +55,15 @@ class Fleet:
         self._terms = _terms(crew, tuned, self.host)
         path = self._terms.folder.encode()
         self._prefix = hashlib.blake2b(path, digest_size=8).hexdigest()
-        self._token = crew.folder / "leases" / f"{TEMPORARY_PREFIX}ray-{self._driver}"
-        write_text(self._token, "")
+        self._token = held_for.note_path(crew.folder, self._driver)
+        self._noted: dict[str, Process] = {}
+        held_for.write(self._token, Process(self.host, os.getpid()), {})
         self._born = time.monotonic()
         self._looked = self._grown = -float("inf")
         self._claims: dict[str, tuple[Any, Any]] = {}
         self._taken: set[str] = set()
         self._failed_starts: Counter[str] = Counter()
+        self._last_error = ""
         self._told: set[str] = set()
 
     @property
@@ -72,8 +77,7 @@ class Fleet:
         """Find workers whose driver is gone, and take in their answers."""
         if time.monotonic() - self._looked > LOOK_S:
             self._looked = time.monotonic()
-            with contextlib.suppress(OSError):
-                self._token.touch()  # a sign that it is no crash's
+            self._sign()
             known = {member.name for member in self.members} | self._claims.keys()
             listed = self._cluster.named(self._prefix)
             self._taken &= set(listed)
@@ -94,6 +98,9 @@ class Fleet:
 
         Args:
             wanted: Cohorts that wait or are at work.
+
+        Raises:
+            RuncastError: There is no worker, and none may be started any more.
         """
         if not self.settled:
             return
@@ -102,8 +109,14 @@ class Fleet:
             device, threads = self._crew.devices[0], self._crew.setting.threads
             self._jobs = self._cluster.room(device, threads)
         here = sum(not (m.retiring or m.withheld) for m in self.members)
-        refused = sum(max(0, n - STARTS + 1) for n in self._failed_starts.values())
-        for _ in range(min(self._jobs - refused, wanted) - here):
+        allowed = self._jobs - self._refused()
+        if wanted and allowed < 1 and not self.members:
+            raise RuncastError(
+                f"no worker is left, and of {self._jobs} none may be started any more, "
+                "as too many could not begin to work; the last said:\n"
+                f"{self._last_error}"
+            )
+        for _ in range(min(allowed, wanted) - here):
             self._start()
 
     def ask_in(self, member: Member) -> None:
@@ -118,7 +131,8 @@ class Fleet:
         """
         ours, theirs = (self._terms.version, self._terms.commit), _code(place)
         member.place, member.heard = place, time.monotonic()
-        if ours != theirs:
+        self._failed_starts.pop(NOWHERE, None)
+        if ours != theirs and not member.retiring:
             self.failed_start(
                 member,
                 f"{place.host} has runcast {_text(theirs)} and this machine "
@@ -136,13 +150,15 @@ class Fleet:
         Raises:
             RuncastError: No other worker is left.
         """
-        node = member.place.host if member.place else "the cluster"
+        node = member.place.node if member.place else NOWHERE
+        where = member.place.host if member.place else "the cluster"
         self._failed_starts[node] += 1
+        self._last_error = error.strip()
         self.drop(member)
         if self._failed_starts[node] >= STARTS:
             message = (
-                f"{STARTS} workers on {node} could not begin to work; the last said:\n"
-                f"{error.strip()}"
+                f"{STARTS} workers on {where} could not begin to work; the last said:\n"
+                f"{self._last_error}"
             )
             if not any(other.place for other in self.members):
                 raise RuncastError(message)
@@ -151,7 +167,7 @@ class Fleet:
     def began(self, member: Member) -> None:
         """Note that a worker works: failures before it were not its node's."""
         if member.place is not None:
-            self._failed_starts[member.place.host] = 0
+            self._failed_starts.pop(member.place.node, None)
 
     def drop(self, member: Member) -> None:
         """End a worker at once and forget it."""
@@ -171,6 +187,31 @@ class Fleet:
             member.release()
         with contextlib.suppress(OSError):
             self._token.unlink()
+
+    def _sign(self) -> None:
+        """Show that this driver lives, and for which workers it holds claims."""
+        workers = {
+            member.cohort: Process(member.place.host, member.place.pid)
+            for member in self.members
+            if member.cohort and member.place and member.place.sends_back
+        }
+        if workers != self._noted:
+            with contextlib.suppress(StorageError):  # only `harness status` reads it
+                held_for.write(self._token, Process(self.host, os.getpid()), workers)
+                self._noted = workers
+        with contextlib.suppress(OSError):
+            self._token.touch()  # a sign that it is no crash's
+
+    def _refused(self) -> int:
+        """Return how many workers less to start: nodes that are there cannot have them.
+
+        A node that came back has another name, and is tried anew.
+        """
+        if not self._failed_starts:
+            return 0
+        there = {NOWHERE, *self._cluster.nodes}
+        failed = (n for node, n in self._failed_starts.items() if node in there)
+        return sum(max(0, n - STARTS + 1) for n in failed)
 
     def _start(self) -> None:
         name = f"{self._prefix}-{uuid.uuid4().hex[:12]}"

@@ -51,7 +51,7 @@ class RayScout:
         asked = self._setting
         if asked.execution != "auto" and asked.packing is not None:
             return Choice(asked.execution, asked.packing)
-        if self._busy or not self._started():
+        if not self._started():
             plain = untuned(config, torch.device("cuda"))
             return Choice(plain.execution, asked.packing or plain.packing)
         return Choice(*self._ask("choice", config))
@@ -64,17 +64,20 @@ class RayScout:
 
     def leave(self) -> dict[str, str]:
         """End the actor; return what was tried, for the workers of other nodes."""
-        if self._actor is None:
-            return {}
-        tuned: dict[str, str] = self._ask("tuned")
-        self._cluster.kill(self._actor)
-        self._actor = None
+        tuned: dict[str, str] = {} if self._actor is None else self._ask("tuned")
+        self.close()
         return tuned
+
+    def close(self) -> None:
+        """End the actor at once, whatever it tries just now."""
+        if self._actor is not None:
+            self._cluster.kill(self._actor)
+            self._actor = None
 
     def _started(self) -> bool:
         """Start the actor unless it runs; tell whether a GPU was free for it."""
-        if self._actor is not None:
-            return True
+        if self._actor is not None or self._busy:
+            return self._actor is not None
         _tell("trying ways to train on a GPU of the cluster")
         self._actor = self._cluster.start(
             RemoteScout,
@@ -88,8 +91,8 @@ class RayScout:
         if ray.wait([self._actor.ready.remote()], timeout=FREE_S)[0]:
             return True
         _tell("no GPU is free to try on: runs are packed as usual (--pack N says how)")
-        self._cluster.kill(self._actor)
-        self._actor, self._busy = None, True
+        self.close()
+        self._busy = True
         return False
 
     def _ask(self, what: str, *arguments: Any) -> Any:

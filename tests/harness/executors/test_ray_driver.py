@@ -1,5 +1,6 @@
 """What the driver of the Ray executor makes of its workers' answers: a Ray of paper."""
 
+import dataclasses
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -89,14 +90,15 @@ class PaperActor:
     """Does what it is told within one question."""
 
     def __init__(self, cluster):
-        self.cluster, self.number = cluster, 0
+        self.cluster, self.number, self.place = cluster, 0, cluster.place
+        self.busy = lambda: False
         self.held: tuple[str | None, dict, dict | None] = (None, {}, None)
         for name in ("enter", "adopt", "poll", "leave"):
             remote = types.SimpleNamespace(remote=getattr(self, f"_{name}"))
             setattr(self, name, remote)
 
     def _enter(self, token):
-        return Call(self.cluster.place)
+        return Call(self.place)
 
     def _adopt(self, driver, terms, token):
         return Call(next(self.cluster.claims))
@@ -114,6 +116,8 @@ class PaperActor:
                 return Call(error)
         self.number += 1
         cohort, files, report = self.held
+        if self.busy():
+            files, report = {}, None
         return Call(
             News(
                 number=self.number,
@@ -128,7 +132,7 @@ class PaperActor:
 
 def place(**changes) -> Place:
     known = {"version": __version__, "commit": commit(), "sends_back": True}
-    return Place(host="far", node="id", pid=0, **known | changes)
+    return Place(**{"host": "far", "node": "id", "pid": 0} | known | changes)
 
 
 @pytest.fixture
@@ -212,6 +216,39 @@ def test_a_worker_that_is_lost_costs_one_attempt_at_its_own_cohort(planned, tmp_
     assert outcome is Outcome.DONE
     assert ("retried", "c-1", "died") in events
     assert sorted(asked) == ["c-0", "c-1", "c-1", "c-2"]
+    assert len(finished_ids(crew.folder / "shards")) == 3
+
+
+def test_a_cohort_that_was_lost_on_a_node_goes_to_another(planned, tmp_path):
+    crew, records = planned
+    lost = []
+
+    def fails(order):
+        lost.append(order.cohort)
+        raise Lost("its node is sick")
+
+    def works(order):
+        return shard(records[order.cohort], tmp_path), DONE
+
+    class TwoNodes(Paper):
+        def start(self, kind, terms, driver, **_):
+            sound = len(self.started) == 1
+            node = types.SimpleNamespace(
+                work=works if sound else fails,
+                place=place(node="sound" if sound else "sick"),
+            )
+            actor = PaperActor(node)
+            if sound:
+                actor.busy = lambda: len(lost) < 2  # it takes its time
+            self.started.append(actor)
+            return actor
+
+    cluster = TwoNodes(works, place())
+    two = dataclasses.replace(crew, jobs=2)
+    outcome, events = run(two, cluster, list(records))
+    assert outcome is Outcome.DONE
+    assert lost == ["c-0", "c-2"]  # while c-1 was trained on the other node
+    assert [e[2] for e in events if e[0] == "retried"] == ["died", "died"]
     assert len(finished_ids(crew.folder / "shards")) == 3
 
 

@@ -1,5 +1,7 @@
 """The queue of cohorts: order, retries by kind of failure, cohorts held elsewhere."""
 
+import dataclasses
+
 import pytest
 
 from harness.executors import waiting
@@ -96,18 +98,111 @@ def test_runs_of_the_cohort_that_finished_are_not_failed(folder, make_record):
     assert names == sorted(expected)
 
 
-def test_a_cohort_waits_a_while_for_another_device_than_where_it_failed(folder, clock):
-    queue = Waiting(folder, ["a"], ["cuda:0", "cuda:1"])
+def test_orphans_of_the_cohort_are_not_failed(folder):
+    first, *others = Plan.load(folder).runs
+    Plan((dataclasses.replace(first, grids=()), *others)).save(folder)
+    queue = Waiting(folder, ["a"])
+    assert queue.after_report(queue.take(), failed("error")).kind == "failed"
+    (path,) = (folder / "shards").iterdir()
+    assert path.name == f"{others[0].run_id}.failed.parquet"
+
+
+def test_a_cohort_goes_back_to_where_it_failed_once_it_failed_everywhere(folder, clock):
+    queue = Waiting(folder, ["a"], lambda: {"cuda:0": "cuda:0", "cuda:1": "cuda:1"})
     queue.after_report(queue.take("cuda:0"), failed("device"), "cuda:0")
+    clock[0] += 1e6  # however long the other one is busy
     assert queue.take("cuda:0") is None
     assert queue.take("cuda:1") == "a"
     queue.after_report("a", failed("device"), "cuda:1")
-    clock[0] += waiting.ELSEWHERE_S + 0.1  # and no other is free
     assert queue.take("cuda:1") == "a"
 
 
+def test_a_cohort_goes_back_to_where_it_failed_once_other_places_are_gone(folder):
+    places = {"cuda:0": "cuda:0", "cuda:1": "cuda:1"}
+    queue = Waiting(folder, ["a"], lambda: places)
+    queue.after_report(queue.take("cuda:0"), failed("died"), "cuda:0")
+    assert queue.take("cuda:0") is None
+    del places["cuda:1"]
+    assert queue.take("cuda:0") == "a"
+
+
+def fail_in_a_row(queue, place, kinds):
+    for kind in kinds:
+        queue.after_report(queue.take(place), failed(kind), place)
+
+
+def test_a_place_where_cohorts_fail_in_a_row_rests_longer_each_time(
+    folder, clock, capsys
+):
+    cohorts = [f"c-{i}" for i in range(9)]
+    queue = Waiting(folder, cohorts, lambda: {"1": "node-a", "2": "node-b"})
+    fail_in_a_row(queue, "1", ["device", "oom"])
+    queue.after_report(queue.take("1"), DONE, "1")  # and is counted anew
+    fail_in_a_row(queue, "1", ["died", "timeout"])
+    assert capsys.readouterr().err == ""
+    fail_in_a_row(queue, "1", ["device"])
+    said = "node-a rests for 10 min, others go on: 3 cohorts in a row failed there"
+    assert said in capsys.readouterr().err
+    assert queue.take("1") is None
+    assert queue.take("2") == "c-6"
+    clock[0] += waiting.REST_S
+    fail_in_a_row(queue, "1", ["data"])
+    assert "node-a rests for 20 min" in capsys.readouterr().err
+    clock[0] += 2 * waiting.REST_S - 1
+    assert queue.take("1") is None
+    clock[0] += 1
+    assert queue.take("1") == "c-8"
+
+
+def test_the_last_place_never_rests_and_one_that_rests_takes_its_part(
+    folder, clock, capsys
+):
+    places = {"1": "node-a", "2": "node-b"}
+    queue = Waiting(folder, [f"c-{i}" for i in range(9)], lambda: places)
+    fail_in_a_row(queue, "1", ["device"] * 3)
+    fail_in_a_row(queue, "2", ["device"] * 4)
+    assert "node-b" not in capsys.readouterr().err
+    assert queue.take("1") is None
+    del places["2"]
+    assert queue.take("1") == "c-7"
+
+
+def test_mistakes_of_the_code_say_nothing_about_the_place(folder, make_record):
+    names = [f"c-{i}" for i in range(5)]
+    runs = [make_record(seed=seed).config for seed in range(5)]
+    planned = zip(runs, names, strict=True)
+    Plan(tuple(PlannedRun(r, r.run_id, c, ("grid",)) for r, c in planned)).save(folder)
+    queue = Waiting(folder, names, lambda: {"1": "node-a", "2": "node-b"})
+    fail_in_a_row(queue, "1", ["error"] * 4)
+    assert queue.take("1") == "c-4"
+
+
+def test_a_sick_device_takes_no_cohort_twice_and_none_is_given_up(tmp_path, clock):
+    places = {f"cuda:{i}": f"cuda:{i}" for i in range(8)}
+    cohorts = [f"c-{i}" for i in range(108)]
+    queue = Waiting(tmp_path, cohorts, lambda: places)
+    begun = clock[0]
+    work, done, sick = {}, [], []
+    while queue or work:
+        for place in sorted(places.keys() - work.keys()):
+            cohort = queue.take(place)
+            if cohort is not None:
+                seconds = 15 if place == "cuda:3" else 600
+                work[place] = (cohort, clock[0] + seconds)
+        clock[0] = min(end for _, end in work.values())
+        for place, (cohort, end) in list(work.items()):
+            if end == clock[0]:
+                del work[place]
+                report = failed("device") if place == "cuda:3" else DONE
+                event = queue.after_report(cohort, report, place)
+                (done if event.kind == "done" else sick).append(cohort)
+    assert sorted(done) == sorted(cohorts)
+    assert len(sick) == len(set(sick)) == 6  # three, then one after each rest
+    assert clock[0] - begun == 16 * 600  # as seven sound devices take
+
+
 def test_the_only_device_does_not_wait_for_another(folder):
-    queue = Waiting(folder, ["a"], ["cpu", "cpu"])
+    queue = Waiting(folder, ["a"], lambda: {"cpu": "cpu"})
     queue.after_report(queue.take("cpu"), failed("died"), "cpu")
     assert queue.take("cpu") == "a"
 

@@ -232,7 +232,8 @@ def test_a_folder_is_downloaded_like_a_repository(released, tmp_path):
 def test_ctrl_c_leaves_no_trace_and_the_same_command_goes_on(plain, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    code = "from harness.cli import main; main()"
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heeds}; from harness.cli import main; main()"  # whoever started the tests
     command = [sys.executable, "-c", code, "publish", str(plain), "--to", REPO]
     with Hub(tmp_path / "hub", xet=False) as hub:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
