@@ -136,6 +136,7 @@ def test_a_node_killed_in_the_middle_loses_nothing(environment, alone, place):
     assert hosts == [("node1",)] * 5 + [("node2", "node1")]
 
 
+@pytest.mark.long
 def test_a_node_that_does_not_see_the_folder_sends_its_results(
     environment, alone, place
 ):

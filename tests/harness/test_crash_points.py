@@ -33,10 +33,13 @@ def crash_at(folder: Path, optimizer: str, first: int, every: int) -> list[dict]
     ("optimizer", "first", "every"),
     [
         ("adamw", 1, 31),
-        # each optimizer at other operations: together every sixth
-        *(
-            pytest.param(name, 6 * i + 2, 24, marks=pytest.mark.slow)
+        *(  # each optimizer at other operations
+            pytest.param(name, 6 * i + 2, 36, marks=pytest.mark.slow)
             for i, name in enumerate(OPTIMIZERS.names())
+        ),
+        *(  # and at all of them
+            pytest.param(name, 1, 1, marks=pytest.mark.long)
+            for name in OPTIMIZERS.names()
         ),
     ],
 )

@@ -48,7 +48,7 @@ def test_values_and_intervals_are_those_that_fev_printed():
     assert [row[:2] for row in printed["pairs"]] == names
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_fev_says_the_same_of_a_large_table(old_python):
     random = np.random.default_rng(0)
     errors = np.round(10.0 ** random.normal(0, 1.2, size=(30, 8)), 2) + 0.01
