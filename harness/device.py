@@ -1,5 +1,6 @@
 """What torch may do on a device: set once a process, before anything runs there."""
 
+import atexit
 import gc
 import os
 import warnings
@@ -73,6 +74,17 @@ def _insist() -> None:
     filling: Any = torch.utils.deterministic
     filling.fill_uninitialized_memory = False  # nothing here reads such memory
     warnings.filterwarnings("once", message=".*deterministic.*", category=UserWarning)
+
+
+def settle() -> None:
+    """Take what is in memory now, a quarter of a million objects of modules, to stay.
+
+    For processes that train one cohort after another: without it `release` looks at all
+    of them again, 0.15 s each time, and more where Ray has brought its own.
+    """
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # or libraries complain of leaks
 
 
 def release(device: torch.device) -> None:

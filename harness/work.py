@@ -16,7 +16,7 @@ import torch
 
 from harness import command
 from harness.datasets.source import find_source
-from harness.device import Setting, device_names
+from harness.device import Setting, device_names, settle
 from harness.errors import RuncastError
 from harness.execution import NAMES, execution_for
 from harness.executors.crew import Crew
@@ -170,6 +170,7 @@ def _train(job: Job, crew: Crew) -> Outcome:
             f"{len(job.plan.runs)} runs, {len(job.plan.runs) - len(pending)} finished "
             f"before; in this process on {crew.devices[0]}"
         )
+        settle()
         return run_job(
             job, HereExecutor(crew), on_event=display.show, interrupted=interrupted
         )

@@ -34,13 +34,15 @@ def main() -> None:
 
     # These load torch for seconds, in which they may print and signals may come.
     from harness.datasets.source import find_source
-    from harness.device import Setting
+    from harness.device import Setting, settle
     from harness.executors.work import CohortWorker
 
     if driver.has_ended():
         return
     folder, setting = Path(sys.argv[1]), Setting(**json.loads(sys.argv[2]))
-    serve(CohortWorker(folder, find_source(), setting), driver)
+    worker = CohortWorker(folder, find_source(), setting)
+    settle()
+    serve(worker, driver)
     driver.close()
 
 

@@ -188,7 +188,7 @@ class Actor:
     def _worker(self, plan: str) -> "CohortWorker":
         """Return the worker for a plan; the last one keeps its data in memory."""
         if self._hired is None or self._hired[0] != plan:
-            from harness.device import Setting
+            from harness.device import Setting, settle
             from harness.executors.work import CohortWorker
 
             self._hired = None
@@ -197,6 +197,7 @@ class Actor:
             if self._terms.setting["device"] != "cpu":
                 self._prepare_gpu(source)
             worker = CohortWorker(folder, source, Setting(**self._terms.setting))
+            settle()
             self._hired = (plan, worker)
         return self._hired[1]
 
