@@ -109,7 +109,8 @@ def timed(name: str, runs: Plan, workers: int, source: Source) -> Times:
         )
 
         def note(event: Event, progress: object) -> None:
-            begun.setdefault(event.cohort, time.perf_counter())
+            if event.kind != "progress" or event.share > 0:  # else torch may be loading
+                begun.setdefault(event.cohort, time.perf_counter())
             if event.kind == "done":
                 done.append(time.perf_counter())
             elif event.kind != "progress":
