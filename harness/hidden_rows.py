@@ -25,11 +25,11 @@ SETTINGS: Final = (
     "regularizer.",
     "controller.",
 )
-"""Beginnings of the columns that are settings."""
+"""Beginnings of the columns that are settings of a run."""
 NUMBERS: Final = ("batch_size", "epochs", "precision")
 """Settings with names of their own; the seed is none."""
 PLANNED: Final = "planned_lr"
-"""Signal that may go on after the window: the learning rates as planned."""
+"""Signal of a hidden run that may go on after its window: the rates as planned."""
 _RUNS: Final = {"run_id": pl.String, "window": pl.String, "num_steps": pl.Int64}
 
 

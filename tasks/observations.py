@@ -18,25 +18,11 @@ import polars as pl
 from harness.corpus import Corpus
 from harness.early.curves import Curves32, EarlyCurves, Recorded, early_curves
 from harness.early.table import signals_of, wide
+from harness.hidden_rows import LENGTHS, NUMBERS, SETTINGS
 from harness.spec import Part
 from tasks.base import Task, Visibility
 from tasks.planned import known_rates
 
-PARTS: Final = (
-    "dataset.",
-    "model.",
-    "optimizer.",
-    "schedule.",
-    "augmentation.",
-    "objective.",
-    "regularizer.",
-    "controller.",
-)
-"""Beginnings of the columns that are a run's settings."""
-NUMBERS: Final = ("batch_size", "epochs", "precision")
-"""Settings that have a name of their own. The seed is none."""
-LENGTHS: Final = ("num_steps", "steps_per_epoch")
-"""Always shown: how long the run is meant to be."""
 ID_BYTES: Final = 8
 
 
@@ -224,7 +210,7 @@ def example_id(task: Task, corpus: Corpus, run_id: str) -> str:
 
 def is_setting(column: str) -> bool:
     """Tell whether a column is a hyper-parameter that a task may show."""
-    return column.startswith(PARTS) or column in NUMBERS
+    return column.startswith(SETTINGS) or column in NUMBERS
 
 
 def frozen(values: Curves32) -> Curves32:

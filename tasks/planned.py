@@ -1,16 +1,13 @@
 """Learning rates of whole runs, as far as they are recorded."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import polars as pl
 
 from harness.corpus import Corpus
 from harness.early.curves import RATE, Curves32
-
-PLANNED: Final = "planned_lr"
-"""Signal of a hidden run: the learning rates of the whole run, see `tasks.blind`."""
+from harness.hidden_rows import PLANNED
 
 
 def known_rates(corpus: Corpus, run_ids: Sequence[str]) -> dict[str, Curves32]:

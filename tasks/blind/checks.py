@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from harness.early.curves import last_step
+from harness.hidden_rows import LENGTHS, PLANNED
 from harness.manifest import HIDDEN_TABLES, TABLES
 from harness.schema import CURVES
 from tasks.blind.digests import digests
@@ -16,8 +17,7 @@ from tasks.blind.metadata import metadata
 from tasks.blind.prefixes import Beginnings, Nearest, nearest
 from tasks.blind.view import read_table
 from tasks.blind.windows import Window
-from tasks.observations import LENGTHS, is_setting
-from tasks.planned import PLANNED
+from tasks.observations import is_setting
 
 __all__ = ["CHECKS", "Finding", "Made"]
 

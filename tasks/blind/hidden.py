@@ -16,14 +16,14 @@ import pyarrow as pa
 from harness.corpus import Corpus
 from harness.early.curves import Curves32, last_step
 from harness.errors import DataError
+from harness.hidden_rows import LENGTHS, PLANNED
 from harness.publish import ENCODINGS
 from harness.schema import CURVES, WINDOW_EDGES
 from tasks.base import Task
 from tasks.blind.planned import planned_rates
 from tasks.blind.tables import curve_groups, write
 from tasks.blind.windows import Window
-from tasks.observations import LENGTHS, is_setting
-from tasks.planned import PLANNED
+from tasks.observations import is_setting
 from tasks.splits import divide
 
 RUNS_FILE: Final = "hidden_runs/part-00000.parquet"

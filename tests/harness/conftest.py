@@ -1,12 +1,16 @@
-"""Synthetic runs: real configurations and plausible numbers, made without training."""
+"""Synthetic runs: real configurations and plausible numbers, made without training.
+
+And one thread, where bits are promised for one.
+"""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from harness.publish import build
 from harness.record import Curve, Event, OodResult, RunRecord
@@ -15,6 +19,15 @@ from harness.spec import Part, Recording, RunConfig
 
 EPOCHS, STEPS_PER_EPOCH = 5, 20
 CELLS = [(c, s) for c in ("gaussian_noise", "fog", "contrast") for s in (1, 3, 5)]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Bits are promised for one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def config(seed: int = 0, *, optimizer: str = "sgd", lr: float = 0.1) -> RunConfig:

@@ -16,12 +16,7 @@ from tests.harness.toy import toy_data, toy_run
 BROKEN = "running statistics not finite"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def toy(model: str = "mlp", **changes):

@@ -19,13 +19,7 @@ from harness.spec import Part, Recording
 from harness.train import cohort_key, train
 from tests.harness.toy import toy_data, toy_run
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _single(run, data):

@@ -1,6 +1,5 @@
 """Direction variance and cosines of updates, against exact and naive values."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -11,15 +10,6 @@ from harness.noise.direction import MAX_WINDOW, Directions, random_floor
 from harness.reading import Reading
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Bits are promised for one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def read(updates: torch.Tensor) -> dict[str, Reading]:

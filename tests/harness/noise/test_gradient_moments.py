@@ -18,15 +18,6 @@ def gradients(runs: int = 3, count: int = 23, dim: int = 1000, seed: int = 0) ->
     return torch.from_numpy(noise + rng.normal(size=(runs, 1, dim))).float()
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Bits are promised for one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Recomputed:
     """Gives its blocks anew whenever asked."""
 

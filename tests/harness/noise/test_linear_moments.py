@@ -1,7 +1,6 @@
 """Sums from rows, against those of the gradients themselves."""
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,13 +28,7 @@ NETS: dict[str, Part] = {
 EVERY = pytest.mark.parametrize("name", NETS)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bits are promised for one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def cohort(name: str, runs: int = 3, shape: tuple[int, ...] = SHAPE) -> CohortNet:

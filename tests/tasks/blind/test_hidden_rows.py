@@ -3,10 +3,8 @@
 import polars as pl
 import pytest
 
-from harness import hidden_rows
 from harness.manifest import read_manifest, write_manifest
 from harness.verify import verify
-from tasks import observations, planned
 from tasks.blind.hidden import ROLES_FILE, RUNS_FILE, curves_file
 from tests.tasks.blind.making import planted
 
@@ -90,10 +88,3 @@ def test_without_windows_in_the_manifest_nothing_may_be_shown(made, tmp_path):
     write_manifest(copy, manifest, manifest["files"])
     told = {p.path.relative_to(copy).as_posix() for p in verify(copy)}
     assert told == {RUNS_FILE, W04, RATES}
-
-
-def test_the_harness_and_the_tasks_call_the_same_columns_settings():
-    assert set(hidden_rows.SETTINGS) == set(observations.PARTS)
-    assert set(hidden_rows.NUMBERS) == set(observations.NUMBERS)
-    assert set(hidden_rows.LENGTHS) == set(observations.LENGTHS)
-    assert hidden_rows.PLANNED == planned.PLANNED
